@@ -1,0 +1,35 @@
+package models
+
+// EventKind is one step of a message's way.
+type EventKind string
+
+// The steps known so far.
+const (
+	EventAccepted  EventKind = "accepted"  // we answered 250
+	EventDelivered EventKind = "delivered" // it lies in a mailbox
+	EventRefused   EventKind = "refused"   // we answered 4xx or 5xx
+)
+
+// Event is one line of the trace of a message or of a refused attempt.
+type Event struct {
+	ID         ID        `gorm:"column:id;primaryKey;autoIncrement:false" json:"id"`
+	At         Micros    `gorm:"column:at" json:"at"`
+	Kind       EventKind `gorm:"column:kind" json:"kind"`
+	CustomerID ID        `gorm:"column:customer_id" json:"customer_id"` // whose it is; 0 = nobody's (only admins see it)
+	MailboxID  ID        `gorm:"column:mailbox_id" json:"mailbox_id"`
+	EnvelopeID ID        `gorm:"column:envelope_id" json:"envelope_id"` // the blob's id; 0 if refused before
+	Direction  string    `gorm:"column:direction" json:"direction"`     // "in" (mx) or "out" (submission)
+	MessageID  string    `gorm:"column:message_id" json:"message_id"`
+	Sender     string    `gorm:"column:sender" json:"sender"`
+	Recipient  string    `gorm:"column:recipient" json:"recipient"`
+	Subject    string    `gorm:"column:subject" json:"subject"`
+	Remote     string    `gorm:"column:remote" json:"remote"` // address of the other side
+	Code       int       `gorm:"column:code" json:"code"`     // SMTP reply
+	Enhanced   string    `gorm:"column:enhanced" json:"enhanced"`
+	Words      string    `gorm:"column:words" json:"words"`   // key of the words, under "event."
+	Detail     string    `gorm:"column:detail" json:"detail"` // the reply's text as sent
+	Size       int64     `gorm:"column:size" json:"size"`
+}
+
+// TableName names the table.
+func (Event) TableName() string { return "events" }

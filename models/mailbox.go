@@ -1,0 +1,60 @@
+package models
+
+// Mailbox is one person's mail: an address, a password, and a quota. What is in it and how
+// much of the quota is used belongs to the mail store, not to this record.
+type Mailbox struct {
+	ID         ID     `gorm:"column:id;primaryKey;autoIncrement:false" json:"id"`
+	CustomerID ID     `gorm:"column:customer_id" json:"customer_id"`
+	DomainID   ID     `gorm:"column:domain_id" json:"domain_id"`
+	Address    string `gorm:"column:address" json:"address"` // local@domain, normalized
+	Name       string `gorm:"column:name" json:"name,omitempty"`
+
+	PasswordHash string `gorm:"column:password_hash" json:"-"` // bcrypt
+
+	QuotaBytes    int64 `gorm:"column:quota_bytes" json:"quota_bytes"`       // 0 = no limit
+	QuotaMessages int64 `gorm:"column:quota_messages" json:"quota_messages"` // 0 = no limit
+
+	// The three switches. The zero value of each is "allowed".
+	LoginOff   bool   `gorm:"column:login_off" json:"login_off"`
+	SendOff    bool   `gorm:"column:send_off" json:"send_off"`
+	ReceiveOff bool   `gorm:"column:receive_off" json:"receive_off"`
+	Reason     string `gorm:"column:reason" json:"reason,omitempty"` // shown to the owner and, for receive, to senders
+
+	DeletedAt Micros `gorm:"column:deleted_at" json:"deleted_at,omitempty"` // in the bin since; 0 = not in the bin
+	DeletedBy string `gorm:"column:deleted_by" json:"deleted_by,omitempty"`
+
+	CreatedAt  Micros `gorm:"column:created_at;autoCreateTime:false" json:"created_at"`
+	UpdatedAt  Micros `gorm:"column:updated_at;autoUpdateTime:false" json:"updated_at"`
+	PasswordAt Micros `gorm:"column:password_at" json:"password_at"`
+}
+
+// TableName names the table.
+func (Mailbox) TableName() string { return "mailboxes" }
+
+// InBin reports whether the mailbox is deleted but can still be restored.
+func (m *Mailbox) InBin() bool { return m.DeletedAt != 0 }
+
+// AddressKind says what an address leads to.
+type AddressKind string
+
+// The kinds of addresses. Aliases and groups come later.
+const AddressMailbox AddressKind = "mailbox"
+
+// Address is what keeps addresses unique: one row for each that exists, the bin included.
+type Address struct {
+	ID        ID          `gorm:"column:id;primaryKey;autoIncrement:false"`
+	DomainID  ID          `gorm:"column:domain_id"`
+	Local     string      `gorm:"column:local_part"`
+	Kind      AddressKind `gorm:"column:kind"`
+	MailboxID *ID         `gorm:"column:mailbox_id"`
+	CreatedAt Micros      `gorm:"column:created_at;autoCreateTime:false"`
+}
+
+// TableName names the table.
+func (Address) TableName() string { return "addresses" }
+
+// MailboxUsage is what a mailbox holds now.
+type MailboxUsage struct {
+	Bytes    int64 `json:"bytes"`
+	Messages int64 `json:"messages"`
+}
