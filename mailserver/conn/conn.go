@@ -25,6 +25,7 @@ type Conn struct {
 
 	mu          sync.Mutex
 	idle        time.Duration // limit of ours, by log-in state
+	idleLater   time.Duration // the limit after log-in
 	loginBefore time.Time     // zero = no limit
 	counted     bool          // in gate's count
 	read, write wish
@@ -44,7 +45,7 @@ type wish struct {
 
 func newConn(raw net.Conn, l *listener, remote netip.Addr, network netip.Prefix) *Conn {
 	c := &Conn{Conn: raw, gate: l.gate, remote: remote, network: network,
-		idle: l.options.BeforeLogin, counted: true, allowed: -1}
+		idle: l.options.BeforeLogin, idleLater: l.options.Idle, counted: true, allowed: -1}
 	if l.options.LoginWithin > 0 {
 		c.loginBefore = time.Now().Add(l.options.LoginWithin)
 	}
@@ -78,7 +79,7 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 func (c *Conn) LoggedIn() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle = c.gate.limits.Idle
+	c.idle = c.idleLater
 	c.loginBefore = time.Time{}
 	c.uncount()
 }

@@ -280,6 +280,11 @@ func TestIdleLimits(t *testing.T) {
 	if d := took(longer); d < 80*time.Millisecond {
 		t.Errorf("the listener's own limit was not used: %s", d)
 	}
+	patient, _ := pair(t, g, conn.Options{Idle: 120 * time.Millisecond})
+	patient.LoggedIn()
+	if d := took(patient); d < 120*time.Millisecond {
+		t.Errorf("the listener's own limit after log-in was not used: %s", d)
+	}
 }
 
 func TestLoginWithin(t *testing.T) {

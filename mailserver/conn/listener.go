@@ -22,6 +22,9 @@ type Options struct {
 	// BeforeLogin replaces that of the gate if it is not 0; for a listener where nobody
 	// logs in (RFC 5321, section 4.5.3.2.7, asks for 5 minutes).
 	BeforeLogin time.Duration
+	// Idle replaces that of the gate if it is not 0 (RFC 1939, section 3, asks for 10
+	// minutes).
+	Idle time.Duration
 	// LoginWithin is the longest time from the connection to LoggedIn, however busy the
 	// connection is; 0 = no limit. Without it a client that sends one byte at a time keeps
 	// its place for ever.
@@ -43,6 +46,9 @@ const refuseWithin = 2 * time.Second
 func (g *Gate) Listener(ln net.Listener, o Options) net.Listener {
 	if o.BeforeLogin <= 0 {
 		o.BeforeLogin = g.limits.BeforeLogin
+	}
+	if o.Idle <= 0 {
+		o.Idle = g.limits.Idle
 	}
 	return &listener{Listener: ln, gate: g, options: o, closed: make(chan struct{})}
 }
