@@ -104,15 +104,26 @@ func (s *scanner) find(off int64) int64 {
 		if n < len(want) {
 			return s.size
 		}
-		if i := bytes.Index(b[:n], want[:]); i < 0 {
-			off += int64(n - len(want) + 1)
-		} else if _, ok := s.header(off + int64(i)); ok {
-			return off + int64(i)
-		} else {
-			off += int64(i) + 1
+		if at := s.match(b[:n], want[:], off); at >= 0 {
+			return at
 		}
+		off += int64(n - len(want) + 1)
 	}
 	return s.size
+}
+
+// match returns the offset of the first header in b, which was read at off, or -1.
+func (s *scanner) match(b, want []byte, off int64) int64 {
+	for start := 0; ; start++ {
+		i := bytes.Index(b[start:], want)
+		if i < 0 {
+			return -1
+		}
+		start += i
+		if _, ok := s.header(off + int64(start)); ok {
+			return off + int64(start)
+		}
+	}
 }
 
 // verify says what is wrong with the body at off, nothing if it is sound.

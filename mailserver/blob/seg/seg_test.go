@@ -20,3 +20,7 @@ func open(t testing.TB, dir string, fs blob.FS) *seg.Driver {
 func TestDriver(t *testing.T) {
 	blobtest.Run(t, func(t testing.TB, dir string) blob.Driver { return open(t, dir, nil) })
 }
+
+func TestSegmented(t *testing.T) {
+	blobtest.RunSegmented(t, func(t testing.TB, dir string, fs blob.FS) blob.Segmented { return open(t, dir, fs) })
+}
