@@ -19,9 +19,11 @@ type Mailbox struct {
 	SendOff    bool   `gorm:"column:send_off" json:"send_off"`
 	ReceiveOff bool   `gorm:"column:receive_off" json:"receive_off"`
 	Reason     string `gorm:"column:reason" json:"reason,omitempty"` // shown to the owner and, for receive, to senders
+	SwitchedBy Role   `gorm:"column:switched_by" json:"-"`           // of who set a switch; what an administrator set a customer cannot lift
 
 	DeletedAt Micros `gorm:"column:deleted_at" json:"deleted_at,omitempty"` // in the bin since; 0 = not in the bin
 	DeletedBy string `gorm:"column:deleted_by" json:"deleted_by,omitempty"`
+	Purging   bool   `gorm:"column:purging" json:"-"` // being removed for good: only that can still be done with it
 
 	CreatedAt  Micros `gorm:"column:created_at;autoCreateTime:false" json:"created_at"`
 	UpdatedAt  Micros `gorm:"column:updated_at;autoUpdateTime:false" json:"updated_at"`

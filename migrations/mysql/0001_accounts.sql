@@ -5,6 +5,7 @@ CREATE TABLE IF NOT EXISTS customers (
     plan_id         BIGINT NULL,
     name            VARCHAR(255) NOT NULL,
     external_id     VARCHAR(255) NOT NULL DEFAULT '',
+    folded          VARCHAR(768) NOT NULL DEFAULT '',
     suspended       TINYINT NOT NULL DEFAULT 0,
     suspend_receive TINYINT NOT NULL DEFAULT 0,
     reason          VARCHAR(255) NOT NULL DEFAULT '',
@@ -39,6 +40,7 @@ CREATE TABLE IF NOT EXISTS domains (
     customer_id   BIGINT NOT NULL,
     name          VARCHAR(255) NOT NULL,
     active_name   VARCHAR(255) NULL,
+    folded        VARCHAR(768) NOT NULL DEFAULT '',
     state         VARCHAR(64) NOT NULL,
     client_host   VARCHAR(255) NOT NULL DEFAULT '',
     postmaster_id BIGINT NULL,
@@ -67,6 +69,7 @@ CREATE TABLE IF NOT EXISTS mailboxes (
     domain_id      BIGINT NOT NULL,
     address        VARCHAR(320) NOT NULL,
     name           VARCHAR(255) NOT NULL DEFAULT '',
+    folded         VARCHAR(768) NOT NULL DEFAULT '',
     password_hash  VARCHAR(255) NOT NULL,
     quota_bytes    BIGINT NOT NULL DEFAULT 0,
     quota_messages BIGINT NOT NULL DEFAULT 0,
@@ -74,15 +77,19 @@ CREATE TABLE IF NOT EXISTS mailboxes (
     send_off       TINYINT NOT NULL DEFAULT 0,
     receive_off    TINYINT NOT NULL DEFAULT 0,
     reason         VARCHAR(255) NOT NULL DEFAULT '',
+    switched_by    VARCHAR(64) NOT NULL DEFAULT '',
     deleted_at     BIGINT NOT NULL DEFAULT 0,
     deleted_by     VARCHAR(320) NOT NULL DEFAULT '',
+    purging        TINYINT NOT NULL DEFAULT 0,
+    last_login_at  BIGINT NOT NULL DEFAULT 0,
+    last_protocol  VARCHAR(64) NOT NULL DEFAULT '',
     created_at     BIGINT NOT NULL,
     updated_at     BIGINT NOT NULL,
     password_at    BIGINT NOT NULL,
     KEY mailboxes_address (address),
     KEY mailboxes_customer (customer_id, deleted_at, address),
     KEY mailboxes_domain (domain_id, deleted_at, address),
-    KEY mailboxes_bin (deleted_at)
+    KEY mailboxes_bin (deleted_at, address)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS sessions (

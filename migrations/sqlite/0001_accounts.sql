@@ -5,6 +5,7 @@ CREATE TABLE customers (
     plan_id         INTEGER NULL,
     name            TEXT NOT NULL,
     external_id     TEXT NOT NULL DEFAULT '',
+    folded          TEXT NOT NULL DEFAULT '',
     suspended       INTEGER NOT NULL DEFAULT 0,
     suspend_receive INTEGER NOT NULL DEFAULT 0,
     reason          TEXT NOT NULL DEFAULT '',
@@ -40,6 +41,7 @@ CREATE TABLE domains (
     customer_id   INTEGER NOT NULL,
     name          TEXT NOT NULL,
     active_name   TEXT NULL,
+    folded        TEXT NOT NULL DEFAULT '',
     state         TEXT NOT NULL,
     client_host   TEXT NOT NULL DEFAULT '',
     postmaster_id INTEGER NULL,
@@ -71,6 +73,7 @@ CREATE TABLE mailboxes (
     domain_id      INTEGER NOT NULL,
     address        TEXT NOT NULL,
     name           TEXT NOT NULL DEFAULT '',
+    folded         TEXT NOT NULL DEFAULT '',
     password_hash  TEXT NOT NULL,
     quota_bytes    INTEGER NOT NULL DEFAULT 0,
     quota_messages INTEGER NOT NULL DEFAULT 0,
@@ -78,8 +81,12 @@ CREATE TABLE mailboxes (
     send_off       INTEGER NOT NULL DEFAULT 0,
     receive_off    INTEGER NOT NULL DEFAULT 0,
     reason         TEXT NOT NULL DEFAULT '',
+    switched_by    TEXT NOT NULL DEFAULT '',
     deleted_at     INTEGER NOT NULL DEFAULT 0,
     deleted_by     TEXT NOT NULL DEFAULT '',
+    purging        INTEGER NOT NULL DEFAULT 0,
+    last_login_at  INTEGER NOT NULL DEFAULT 0,
+    last_protocol  TEXT NOT NULL DEFAULT '',
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL,
     password_at    INTEGER NOT NULL
@@ -91,7 +98,7 @@ CREATE INDEX mailboxes_customer ON mailboxes (customer_id, deleted_at, address);
 
 CREATE INDEX mailboxes_domain ON mailboxes (domain_id, deleted_at, address);
 
-CREATE INDEX mailboxes_bin ON mailboxes (deleted_at);
+CREATE INDEX mailboxes_bin ON mailboxes (deleted_at, address);
 
 CREATE TABLE sessions (
     token_hash TEXT NOT NULL PRIMARY KEY,
