@@ -64,7 +64,8 @@ func provider(db *sql.DB, dialect string, log *slog.Logger) (*goose.Provider, er
 	if dialect == "sqlite" {
 		return goose.NewProvider(goose.DialectSQLite3, db, steps, options...)
 	}
-	locker, err := lock.NewMySQLTableLocker(lock.WithTableLeaseDuration(30*time.Second), lock.WithTableHeartbeatInterval(5*time.Second))
+	locker, err := lock.NewMySQLTableLocker(lock.WithTableLeaseDuration(30*time.Second), lock.WithTableHeartbeatInterval(5*time.Second),
+		lock.WithTableLockTimeout(time.Second, 120))
 	if err != nil {
 		return nil, err
 	}

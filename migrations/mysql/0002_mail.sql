@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS folders (
     subscribed     TINYINT NOT NULL DEFAULT 1,
     keywords       TEXT NOT NULL,
     vanished_floor BIGINT NOT NULL DEFAULT 0,
+    recent_from    BIGINT NOT NULL DEFAULT 1,
     created_at     BIGINT NOT NULL,
     CONSTRAINT folders_name UNIQUE (mailbox_id, name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
@@ -39,7 +40,8 @@ CREATE TABLE IF NOT EXISTS messages (
     blob_id       BIGINT NOT NULL,
     prefix        VARBINARY(1024) NOT NULL,
     PRIMARY KEY (folder_id, uid),
-    KEY messages_modseq (folder_id, modseq)
+    KEY messages_modseq (folder_id, modseq),
+    KEY messages_blob (blob_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS expunged (
@@ -62,8 +64,8 @@ CREATE TABLE IF NOT EXISTS blobs (
     refs       BIGINT NOT NULL,
     state      BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL,
-    KEY blobs_segment (segment),
-    KEY blobs_refs (refs)
+    KEY blobs_segment (segment, length),
+    KEY blobs_state (state)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS contents (
@@ -74,7 +76,8 @@ CREATE TABLE IF NOT EXISTS contents (
     preview      TEXT NOT NULL,
     base_subject TEXT NOT NULL,
     sent_date    BIGINT NOT NULL,
+    sent_zone    BIGINT NOT NULL,
     message_id   TEXT NOT NULL,
-    reference_ids TEXT NOT NULL,
+    reference_ids MEDIUMTEXT NOT NULL,
     thread_id    BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

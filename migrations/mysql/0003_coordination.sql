@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS nodes (
 
 CREATE TABLE IF NOT EXISTS streams (
     stream     BIGINT NOT NULL PRIMARY KEY,
-    node       BIGINT NOT NULL,
+    process    BIGINT NOT NULL,
     started_at BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 

@@ -22,6 +22,7 @@ CREATE TABLE folders (
     subscribed     INTEGER NOT NULL DEFAULT 1,
     keywords       TEXT NOT NULL,
     vanished_floor INTEGER NOT NULL DEFAULT 0,
+    recent_from    INTEGER NOT NULL DEFAULT 1,
     created_at     INTEGER NOT NULL,
     CONSTRAINT folders_name UNIQUE (mailbox_id, name)
 );
@@ -42,6 +43,8 @@ CREATE TABLE messages (
 ) WITHOUT ROWID;
 
 CREATE INDEX messages_modseq ON messages (folder_id, modseq);
+
+CREATE INDEX messages_blob ON messages (blob_id);
 
 CREATE TABLE expunged (
     folder_id INTEGER NOT NULL,
@@ -66,9 +69,9 @@ CREATE TABLE blobs (
     created_at INTEGER NOT NULL
 );
 
-CREATE INDEX blobs_segment ON blobs (segment);
+CREATE INDEX blobs_segment ON blobs (segment, length);
 
-CREATE INDEX blobs_refs ON blobs (refs);
+CREATE INDEX blobs_state ON blobs (state);
 
 CREATE TABLE contents (
     blob_id      INTEGER NOT NULL PRIMARY KEY,
@@ -78,6 +81,7 @@ CREATE TABLE contents (
     preview      TEXT NOT NULL,
     base_subject TEXT NOT NULL,
     sent_date    INTEGER NOT NULL,
+    sent_zone    INTEGER NOT NULL,
     message_id   TEXT NOT NULL,
     reference_ids TEXT NOT NULL,
     thread_id    INTEGER NOT NULL

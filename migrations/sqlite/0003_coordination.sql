@@ -11,7 +11,7 @@ CREATE TABLE nodes (
 
 CREATE TABLE streams (
     stream     INTEGER NOT NULL PRIMARY KEY,
-    node       INTEGER NOT NULL,
+    process    INTEGER NOT NULL,
     started_at INTEGER NOT NULL
 );
 
