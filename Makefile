@@ -1,0 +1,55 @@
+# Postchi. make run starts a ready copy; make test installs what the tests need and runs them.
+
+GO      ?= go
+BIN     := bin/postchi
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PREFIX  ?= /usr/local
+
+# A MariaDB of the tests' own: starts it, runs what follows, stops it.
+MARIADB  = $(GO) run ./models/db/dbtest/mariadb
+PACKAGES = $(shell $(GO) list ./...)
+# Packages with goroutines of their own.
+RACE     = ./models/... ./mailserver/... ./panel/...
+
+export GOFLAGS := -buildvcs=false
+
+.PHONY: build run install packages lint test race fuzz bench crashtest clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/postchi
+
+run: build
+	./$(BIN) serve --dev
+
+install: build
+	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/postchi
+	install -D -m 0644 deploy/postchi.service $(DESTDIR)/etc/systemd/system/postchi.service
+	test -e $(DESTDIR)/etc/postchi/postchi.toml || install -D -m 0640 deploy/postchi.toml $(DESTDIR)/etc/postchi/postchi.toml
+
+packages:
+	@.ci/install
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt wants:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+test: packages lint
+	$(MARIADB) sh -c '$(GO) test -short -race -timeout 8m $(RACE) && CGO_ENABLED=0 $(GO) test -timeout 8m ./...'
+
+race: packages
+	$(MARIADB) $(GO) test -race -timeout 30m ./...
+
+FUZZTIME ?= 60s
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+bench: packages
+	$(MARIADB) $(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+crashtest: packages
+	$(MARIADB) $(GO) test -count 1 -timeout 30m -v -run 'TestCrash' ./cmd/postchi -crash.kills 20
+
+clean:
+	rm -rf bin
