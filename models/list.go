@@ -106,3 +106,20 @@ type EventQuery struct {
 	Before    Micros // only older ones; 0 = from now
 	Limit     int    // 0 = PageSize, at most MaxPageSize
 }
+
+// Totals add up what a viewer has.
+type Totals struct {
+	Customers int64 `json:"customers"`
+	Domains   int64 `json:"domains"`
+	Mailboxes int64 `json:"mailboxes"` // bin not included
+	Bin       int64 `json:"bin"`
+	Used      int64 `json:"used"`      // bytes, bin included
+	Allocated int64 `json:"allocated"` // bytes of quotas given out, bin included
+}
+
+// BlockedMailbox is a network that may not try a mailbox's passwords now.
+type BlockedMailbox struct {
+	Address string
+	Network string
+	Until   Micros `gorm:"column:blocked_until"`
+}

@@ -1,0 +1,21 @@
+package store
+
+import (
+	"context"
+
+	"github.com/postchi/postchi/models/db"
+)
+
+// Setting returns a value kept under a name; NotFound if there is none.
+func (s *Store) Setting(ctx context.Context, name string) (value string, err error) {
+	err = s.row(ctx, "SELECT value FROM settings WHERE name = ?", []any{name}, &value)
+	return value, failed("setting", err)
+}
+
+// SetSetting keeps a value under a name of at most 64 bytes.
+func (s *Store) SetSetting(ctx context.Context, name, value string) error {
+	return s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.ExecContext(ctx, upsert(tx.Dialect(), "settings", "name", "value"), name, value)
+		return failed("set setting", err)
+	})
+}
