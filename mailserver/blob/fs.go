@@ -12,7 +12,8 @@ type FS interface {
 	MkdirAll(dir string) error
 
 	// Create makes a file that must not exist, 0600, locked by the returned File until it is
-	// closed. The name is durable after SyncDir only.
+	// closed. The name is durable after SyncDir only. It is ErrLocked, and the file is gone, if
+	// another process was quicker to lock it.
 	Create(name string) (File, error)
 
 	// Open opens a file for reading.

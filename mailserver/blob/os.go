@@ -39,12 +39,29 @@ func (OS) Create(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(f); err != nil {
+	if err := lockNew(f); err != nil {
 		f.Close()
 		os.Remove(name)
 		return nil, err
 	}
 	return osFile{f}, nil
+}
+
+// lockNew locks a file that was just made. Between the two a collector may have locked it, or even
+// removed it: it was empty and nobody's. Once it is locked nobody will.
+func lockNew(f *os.File) error {
+	if err := lock(f); err != nil {
+		return err
+	}
+	ours, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(f.Name())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(ours, there) {
+		return fmt.Errorf("lock %s: removed meanwhile: %w", f.Name(), ErrLocked)
+	}
+	return err
 }
 
 func (OS) Open(name string) (File, error) {

@@ -10,7 +10,9 @@ import (
 
 // lane is a place to write: one writer at a time, one segment at a time.
 type lane struct {
-	d      *Driver
+	d       *Driver
+	minFree int64 // bytes to leave free, negative does not look
+
 	mu     sync.Mutex // held while writing
 	cur    *segment   // nil until there is something to write
 	buf    []byte     // the records of a batch, joined
@@ -79,7 +81,7 @@ func (l *lane) room(n int64) (*segment, error) {
 	if l.closed {
 		return nil, errClosed
 	}
-	if err := l.d.checkFree(n); err != nil {
+	if err := l.d.checkFree(n, l.minFree); err != nil {
 		return nil, err
 	}
 	if l.cur != nil && l.cur.size > 0 && l.cur.size+n > l.d.cfg.SegmentSize {

@@ -135,3 +135,27 @@ func TestOpenFiles(t *testing.T) {
 	}
 	readers.Wait()
 }
+
+// takenFS lets another process lock the first new files.
+type takenFS struct {
+	blob.FS
+	taken int
+}
+
+func (f *takenFS) Create(name string) (blob.File, error) {
+	if f.taken--; f.taken >= 0 {
+		return nil, blob.ErrLocked
+	}
+	return f.FS.Create(name)
+}
+
+func TestNewSegmentTaken(t *testing.T) {
+	for taken, ok := range map[int]bool{3: true, 100: false} {
+		d := open(t, t.TempDir(), &takenFS{blob.OS{}, taken})
+		_, err := d.Put(t.Context(), 1, blobtest.Message(1, 10), 10)
+		if (err == nil) != ok || err != nil && !models.Is(err, models.Unavailable) {
+			t.Errorf("%d files taken: %v", taken, err)
+		}
+		d.Close()
+	}
+}

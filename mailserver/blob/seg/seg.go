@@ -119,9 +119,10 @@ func Open(cfg Config) (*Driver, error) {
 		queue: queue{wake: make(chan struct{}, 1)}, streams: make(chan *lane, largeLanes),
 		stopped: make(chan struct{}), own: map[string]*segment{},
 	}
-	d.small, d.moved = &lane{d: d}, &lane{d: d}
+	// Compaction makes space, so it may use some of what Put must leave.
+	d.small, d.moved = &lane{d: d, minFree: cfg.MinFree}, &lane{d: d, minFree: cfg.MinFree / 2}
 	for range largeLanes {
-		l := &lane{d: d}
+		l := &lane{d: d, minFree: cfg.MinFree}
 		d.large = append(d.large, l)
 		d.streams <- l
 	}

@@ -1,6 +1,7 @@
 package seg
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -21,15 +22,15 @@ type segment struct {
 }
 
 // checkFree refuses early, so that the database can still write when messages cannot.
-func (d *Driver) checkFree(n int64) error {
-	if d.cfg.MinFree < 0 {
+func (d *Driver) checkFree(n, minFree int64) error {
+	if minFree < 0 {
 		return nil
 	}
 	free, err := d.cfg.FS.Free(d.cfg.Dir)
 	if err != nil {
 		return blob.Failed("look for free space", err)
 	}
-	if free-n < d.cfg.MinFree {
+	if free-n < minFree {
 		return blob.Failed(fmt.Sprintf("only %d bytes free", free), syscall.ENOSPC)
 	}
 	return nil
@@ -37,21 +38,34 @@ func (d *Driver) checkFree(n int64) error {
 
 // begin makes a segment whose name is durable.
 func (d *Driver) begin() (*segment, error) {
-	name, salt := newName(d.cfg.Node, d.cfg.Now())
-	f, err := d.cfg.FS.Create(d.path(name))
+	s, err := d.create()
 	if err != nil {
 		return nil, blob.Failed("make segment", err)
 	}
 	if err := d.cfg.FS.SyncDir(d.cfg.Dir); err != nil {
-		f.Close()
-		d.cfg.FS.Remove(d.path(name))
+		s.file.Close()
+		d.cfg.FS.Remove(d.path(s.name))
 		return nil, blob.Failed("make segment", err)
 	}
-	s := &segment{name: name, salt: salt, file: f, pins: map[models.ID]struct{}{}}
 	d.mu.Lock()
-	d.own[name] = s
+	d.own[s.name] = s
 	d.mu.Unlock()
 	return s, nil
+}
+
+// create makes the file. A collector that has no patience may take an empty file before we can
+// lock it; it will not every time.
+func (d *Driver) create() (*segment, error) {
+	for attempt := 1; ; attempt++ {
+		name, salt := newName(d.cfg.Node, d.cfg.Now())
+		f, err := d.cfg.FS.Create(d.path(name))
+		if err == nil {
+			return &segment{name: name, salt: salt, file: f, pins: map[models.ID]struct{}{}}, nil
+		}
+		if !errors.Is(err, blob.ErrLocked) || attempt == 10 {
+			return nil, err
+		}
+	}
 }
 
 // seal ends a segment. It has no writer from here on.
