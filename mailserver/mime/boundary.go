@@ -1,9 +1,32 @@
 package mime
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
-// boundaries is the stack of open multiparts, outermost first.
-type boundaries [][]byte
+// boundaries is the stack of open multiparts.
+type boundaries struct {
+	stack  [][]byte // outermost first
+	sorted []int    // levels in the order of their boundaries; of equal ones the innermost first
+}
+
+func (s *boundaries) push(b []byte) {
+	level := len(s.stack)
+	s.stack = append(s.stack, b)
+	at, _ := slices.BinarySearchFunc(s.sorted, b, func(i int, b []byte) int { return bytes.Compare(s.stack[i], b) })
+	s.sorted = slices.Insert(s.sorted, at, level)
+}
+
+// cut closes all from level on.
+func (s *boundaries) cut(level int) {
+	if level >= len(s.stack) {
+		return
+	}
+	clear(s.stack[level:])
+	s.stack = s.stack[:level]
+	s.sorted = slices.DeleteFunc(s.sorted, func(i int) bool { return i >= level })
+}
 
 // lookahead is how many bytes of a line decide whether it is a boundary.
 const lookahead = 2 + MaxBoundary + 2
@@ -20,22 +43,46 @@ type hit struct {
 // match says which multipart a line belongs to, -1 for none. RFC 2046 section 5.1.1: it is enough that the line begins
 // with the boundary. Of several the longest counts, then the innermost: so a boundary that is the beginning of another,
 // and a boundary used twice, do no harm.
-func (s boundaries) match(line []byte) (level int, closing bool) {
+//
+// The candidates are narrowed byte by byte, so that a hundred boundaries cost a line of dashes little more than one.
+func (s *boundaries) match(line []byte) (level int, closing bool) {
 	level = -1
 	if len(line) < 2 || line[0] != '-' || line[1] != '-' {
 		return
 	}
 	line = line[2:]
-	best := -1
-	for i := len(s) - 1; i >= 0; i-- {
-		if len(s[i]) > best && bytes.HasPrefix(line, s[i]) {
-			level, best = i, len(s[i])
+	end := 0
+	for lo, hi := 0, len(s.sorted); lo < hi; end++ {
+		if len(s.stack[s.sorted[lo]]) == end { // all of it matched
+			level = s.sorted[lo]
+			for lo++; lo < hi && len(s.stack[s.sorted[lo]]) == end; lo++ {
+			}
 		}
+		if end == len(line) || lo == hi {
+			break
+		}
+		lo, hi = s.narrow(lo, hi, end, line[end])
 	}
 	if level >= 0 {
-		closing = bytes.HasPrefix(line[best:], dashes)
+		closing = bytes.HasPrefix(line[len(s.stack[level]):], dashes)
 	}
 	return
+}
+
+// narrow returns which of the boundaries in sorted[lo:hi], equal before byte number at, have c there.
+func (s *boundaries) narrow(lo, hi, at int, c byte) (int, int) {
+	first := func(lo, hi int, c int) int {
+		for lo < hi {
+			if mid := (lo + hi) / 2; int(s.stack[s.sorted[mid]][at]) < c {
+				lo = mid + 1
+			} else {
+				hi = mid
+			}
+		}
+		return lo
+	}
+	lo = first(lo, hi, int(c))
+	return lo, first(lo, hi, int(c)+1)
 }
 
 var dashes = []byte("--")
@@ -77,7 +124,7 @@ func (b *builder) atEnd() hit {
 //
 // It looks for two dashes and then at the byte before: base64 has no dash, so that encoded bodies pass at memory speed.
 func (b *builder) find(data []byte, fresh, last bool) (at, level int, closing bool) {
-	if len(b.bounds) == 0 {
+	if len(b.bounds.stack) == 0 {
 		return len(data), -1, false
 	}
 	for i := 0; ; {

@@ -107,7 +107,7 @@ var builders = sync.Pool{New: func() any { return new(builder) }}
 
 func (b *builder) reset(r io.ReaderAt, size int64, buf []byte) {
 	*b = builder{
-		win: openWindow(r, size), ar: arena{buf: buf[:0], left: maxRetained}, bounds: b.bounds[:0],
+		win: openWindow(r, size), ar: arena{buf: buf[:0], left: maxRetained}, bounds: b.bounds,
 		addresses: MaxAddresses, enclosed: MaxAddresses, scratch: b.scratch[:0], text: b.text[:0],
 	}
 }
@@ -115,8 +115,8 @@ func (b *builder) reset(r io.ReaderAt, size int64, buf []byte) {
 // release lets go of the message and keeps buffers of usual size for the next one.
 func (b *builder) release() {
 	b.win.close()
-	clear(b.bounds[:cap(b.bounds)])
-	next := builder{bounds: b.bounds[:0]}
+	b.bounds.cut(0)
+	next := builder{bounds: b.bounds}
 	if cap(b.ar.buf) <= 4*arenaChunk {
 		next.ar.buf = b.ar.buf[:0]
 	}

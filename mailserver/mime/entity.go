@@ -77,19 +77,19 @@ func (b *builder) multipart(p *Part, depth int) (hit, error) {
 	if !given {
 		return b.scan()
 	}
-	level := len(b.bounds)
-	b.bounds = append(b.bounds, boundary)
+	level := len(b.bounds.stack)
+	b.bounds.push(boundary)
 	digest := foldedIs(p.Subtype, "digest")
 	h, err := b.scan() // the preamble
 	for err == nil && h.level == level && !h.closing {
 		if b.parts >= MaxParts-1 {
-			b.bounds = b.bounds[:0] // the last part is all that is left
+			b.bounds.cut(0) // the last part is all that is left
 		}
 		c := &Part{}
 		p.Children = append(p.Children, c)
 		h, err = b.entity(c, nil, nil, digest, depth+1)
 	}
-	b.bounds = b.bounds[:min(level, len(b.bounds))]
+	b.bounds.cut(level)
 	if err == nil && h.level == level {
 		return b.scan() // the epilogue
 	}
@@ -185,7 +185,7 @@ func (b *builder) headerBlock(start int64) ([]byte, headerState, error) {
 		for {
 			line := data[at:]
 			n := bytes.IndexByte(line, '\n')
-			if n < 0 && !last || len(line) < lookahead && !last && len(b.bounds) > 0 && mayBeBoundary(line) {
+			if n < 0 && !last || len(line) < lookahead && !last && len(b.bounds.stack) > 0 && mayBeBoundary(line) {
 				break
 			}
 			if level, _ := b.bounds.match(line); level >= 0 {

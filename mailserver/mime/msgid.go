@@ -65,7 +65,7 @@ func MessageID(value []byte) string {
 // appendIDs appends the ids of a field: of more than MaxReferences the first and the latest. The result is not nil.
 func appendIDs(ids []string, value []byte) []string {
 	if ids == nil {
-		ids = []string{}
+		ids = make([]string, 0, min(bytes.Count(value, []byte{'<'}), MaxReferences))
 	}
 	for {
 		var id string

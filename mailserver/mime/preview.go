@@ -41,13 +41,12 @@ func (b *builder) previewOf(p *Part, limit int) (string, error) {
 		return "", err
 	}
 	decoded := appendDecoded(b.text[limit:limit], raw[:n], p.transferEncoding())
-	cut := int64(n) < p.Size
-	s := decoded
-	if !utf8.Valid(decoded) || !guessed(charsetName(p.Param("charset"))) {
-		if cut {
+	s, charset := decoded, p.Param("charset")
+	if !utf8.Valid(decoded) || !guessed(charsetName(charset)) {
+		if int64(n) < p.Size {
 			decoded = cutPartial(decoded)
 		}
-		s = toUTF8(nil, decoded, p.Param("charset"))
+		s = toUTF8(nil, decoded, charset)
 	}
 	if p == b.html {
 		return collapse(stripHTML(s)), nil

@@ -14,8 +14,7 @@ const MaxBaseSubject = 512
 // BaseSubject returns the base subject (RFC 5256 section 2.1) of a Subject field as it stands in the header, in its own case,
 // and whether what was taken off marks a reply or a forward.
 func BaseSubject(value []byte) (base string, reply bool) {
-	s := DecodeWords(value[:min(len(value), 4*MaxBaseSubject)])
-	s = strings.Join(strings.Fields(s), " ") // step 1
+	s := oneSpace(DecodeWords(value[:min(len(value), 4*MaxBaseSubject)])) // step 1
 	for {
 		var more bool
 		s, more = stripTrailers(s) // step 2
@@ -27,6 +26,15 @@ func BaseSubject(value []byte) (base string, reply bool) {
 		}
 		s, reply = strings.Trim(s[5:len(s)-1], " "), true
 	}
+}
+
+// oneSpace makes every run of space one space and takes it off the ends.
+func oneSpace(s string) string {
+	s = strings.TrimSpace(s)
+	if !strings.ContainsAny(s, "\t\r\n") && !strings.Contains(s, "  ") {
+		return s
+	}
+	return strings.Join(strings.Fields(s), " ")
 }
 
 func stripTrailers(s string) (rest string, reply bool) {

@@ -159,12 +159,14 @@ func (s *qpState) append(dst, src []byte, last bool) []byte {
 		s.held = nil
 	}
 	for i := 0; i < len(src); {
-		n := bytes.IndexAny(src[i:], "= \t")
-		if n < 0 {
-			return append(dst, src[i:]...)
+		n := i
+		for n < len(src) && src[n] != '=' && !isWSP(src[n]) {
+			n++
 		}
-		dst = append(dst, src[i:i+n]...)
-		i += n
+		if dst = append(dst, src[i:n]...); n == len(src) {
+			return dst
+		}
+		i = n
 		var used int
 		if src[i] == '=' {
 			dst, used = qpEscape(dst, src[i:], last)

@@ -15,14 +15,16 @@ type window struct {
 	r    io.ReaderAt
 	size int64
 	buf  []byte
-	base int64 // offset in the message of buf[0]
-	n    int   // bytes of buf that are valid
+	pool *[]byte // where buf is to go back to; nil once it grew
+	base int64   // offset in the message of buf[0]
+	n    int     // bytes of buf that are valid
 }
 
 var windows = sync.Pool{New: func() any { b := make([]byte, windowSize); return &b }}
 
 func openWindow(r io.ReaderAt, size int64) window {
-	return window{r: r, size: size, buf: *windows.Get().(*[]byte)}
+	b := windows.Get().(*[]byte)
+	return window{r: r, size: size, buf: *b, pool: b}
 }
 
 func (w *window) close() {
@@ -77,9 +79,9 @@ func (w *window) slide(off int64, min int) error {
 
 // release gives the buffer back; one grown for a huge header is not kept.
 func (w *window) release() {
-	if len(w.buf) == windowSize {
-		b := w.buf
-		windows.Put(&b)
+	if w.pool != nil {
+		windows.Put(w.pool)
+		w.pool = nil
 	}
 }
 

@@ -15,9 +15,9 @@ func DecodeWords(value []byte) string {
 	if !bytes.Contains(value, []byte("=?")) && plainText(value) {
 		return string(value)
 	}
-	d := wordDecoder{}
+	d := wordDecoder{out: make([]byte, 0, len(value))}
 	d.run(appendUnfolded(make([]byte, 0, len(value)), value, false))
-	return d.out.String()
+	return string(d.out)
 }
 
 // plainText says whether b is text as it stands: valid UTF-8 without line breaks.
@@ -26,7 +26,7 @@ func plainText(b []byte) bool {
 }
 
 type wordDecoder struct {
-	out     strings.Builder
+	out     []byte
 	pending []byte // decoded bytes of the words before, still in charset
 	charset string
 }
@@ -64,12 +64,12 @@ func (d *wordDecoder) text(b []byte) {
 	}
 	d.flush()
 	d.charset = ""
-	d.out.Write(toUTF8(nil, b, ""))
+	d.out = toUTF8(d.out, b, "")
 }
 
 func (d *wordDecoder) flush() {
 	if len(d.pending) > 0 {
-		d.out.Write(toUTF8(nil, d.pending, d.charset))
+		d.out = toUTF8(d.out, d.pending, d.charset)
 		d.pending = d.pending[:0]
 	}
 }
@@ -137,8 +137,10 @@ func unhex(c byte) byte {
 
 // paramText returns a parameter's value as text; the extended form (RFC 2231 section 4) is preferred to the plain one.
 func paramText(params []Param, name string) string {
-	if v, ok := lookup(params, name+"*"); ok {
-		return decodeExtended(v)
+	for _, p := range params {
+		if n := len(p.Name) - 1; n > 0 && p.Name[n] == '*' && foldedIs(p.Name[:n], name) {
+			return decodeExtended(p.Value)
+		}
 	}
 	v, _ := lookup(params, name)
 	return DecodeWords(v)
