@@ -1,0 +1,233 @@
+package mailstore_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/postchi/postchi/mailserver/mailstore"
+	"github.com/postchi/postchi/mailserver/mailstore/mailstoretest"
+	"github.com/postchi/postchi/mailserver/mime"
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
+	"github.com/postchi/postchi/models/db/dbtest"
+)
+
+const benchSize = 8 << 10
+
+// BenchmarkDeliver delivers 8 KiB messages to mailboxes of their own, each acknowledged only
+// when durable, beside a yardstick that writes the same bytes and rows in the barest way.
+func BenchmarkDeliver(b *testing.B) {
+	for name, config := range map[string]func(testing.TB) db.Config{"sqlite": dbtest.SQLite, "mysql": dbtest.MySQL} {
+		if name == "mysql" && os.Getenv(dbtest.Env) == "" {
+			continue
+		}
+		for _, writers := range []int{1, 8, 32} {
+			b.Run(fmt.Sprintf("store/%s/%d", name, writers), func(b *testing.B) {
+				in := mailstoretest.Seg(b, config(b))
+				benchStore(b, in, writers)
+			})
+			b.Run(fmt.Sprintf("yardstick/%s/%d", name, writers), func(b *testing.B) {
+				in := mailstoretest.Seg(b, config(b))
+				benchYardstick(b, in, writers)
+			})
+		}
+	}
+}
+
+// parallel runs do b.N times from some goroutines and reports messages per second.
+func parallel(b *testing.B, writers int, do func(writer int) error) {
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for w := range writers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := do(w); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+func benchMailboxes(b *testing.B, in *mailstoretest.Instance, n int) (ids []models.ID, inboxes []models.ID) {
+	for range n {
+		id := in.Mailbox(b)
+		f, err := in.Store.Folder(context.Background(), id, "INBOX")
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids, inboxes = append(ids, id), append(inboxes, f.ID)
+	}
+	return ids, inboxes
+}
+
+func benchContents(b *testing.B, message []byte) *mime.Contents {
+	c, err := mime.Build(bytes.NewReader(message), int64(len(message)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+func benchStore(b *testing.B, in *mailstoretest.Instance, writers int) {
+	ctx := context.Background()
+	mailboxes, _ := benchMailboxes(b, in, writers)
+	message := mailstoretest.Message(1, benchSize)
+	contents := benchContents(b, message)
+	parallel(b, writers, func(w int) error {
+		staged, err := in.Blobs.Put(ctx, bytes.NewReader(message), benchSize)
+		if err != nil {
+			return err
+		}
+		return in.Store.Deliver(ctx, mailstore.Arrival{Blob: staged, Contents: contents, Targets: []mailstore.Target{{Mailbox: mailboxes[w], QuotaBytes: 1 << 40}}})
+	})
+}
+
+// yardstick appends to a file and syncs once for all who wait, then writes the rows of all who
+// wait in one transaction.
+type yardstick struct {
+	file    *os.File
+	at      int64
+	appends chan *yardItem
+	rows    chan *yardItem
+	c       *mime.Contents
+	message []byte
+}
+
+type yardItem struct {
+	id      models.ID
+	mailbox models.ID
+	inbox   models.ID
+	uid     int64
+	done    chan error
+}
+
+func benchYardstick(b *testing.B, in *mailstoretest.Instance, writers int) {
+	mailboxes, inboxes := benchMailboxes(b, in, writers)
+	y := &yardstick{appends: make(chan *yardItem, 256), rows: make(chan *yardItem, 256), message: mailstoretest.Message(1, benchSize)}
+	y.c = benchContents(b, y.message)
+	file, err := os.Create(filepath.Join(b.TempDir(), "data"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	y.file = file
+	// The writer of package db stands by: its connection is taken for the whole run.
+	err = in.DB.Write(context.Background(), func(ctx context.Context, tx *db.Tx) error {
+		var wg sync.WaitGroup
+		wg.Go(func() { y.append() })
+		wg.Go(func() { y.write(ctx, tx) })
+		uids := make([]int64, writers)
+		parallel(b, writers, func(w int) error {
+			uids[w]++
+			it := &yardItem{in.DB.IDs().New(), mailboxes[w], inboxes[w], uids[w], make(chan error, 1)}
+			y.appends <- it
+			return <-it.done
+		})
+		close(y.appends)
+		wg.Wait()
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func take(from chan *yardItem) []*yardItem {
+	first, ok := <-from
+	if !ok {
+		return nil
+	}
+	group := []*yardItem{first}
+	for len(group) < 256 {
+		select {
+		case it, ok := <-from:
+			if !ok {
+				return group
+			}
+			group = append(group, it)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (y *yardstick) append() {
+	defer close(y.rows)
+	for group := take(y.appends); group != nil; group = take(y.appends) {
+		buf := make([]byte, 0, len(group)*benchSize)
+		for range group {
+			buf = append(buf, y.message...)
+		}
+		_, err := y.file.WriteAt(buf, y.at)
+		y.at += int64(len(buf))
+		if err == nil {
+			err = unix.Fdatasync(int(y.file.Fd()))
+		}
+		for _, it := range group {
+			if err != nil {
+				it.done <- err
+				continue
+			}
+			y.rows <- it
+		}
+	}
+}
+
+// write commits by itself inside the transaction it was given: COMMIT and BEGIN are plain
+// statements to Tx.
+func (y *yardstick) write(ctx context.Context, tx *db.Tx) {
+	begin := "BEGIN IMMEDIATE"
+	if tx.Dialect() == db.MySQL {
+		begin = "START TRANSACTION"
+	}
+	for group := take(y.rows); group != nil; group = take(y.rows) {
+		err := y.insert(ctx, tx, group)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "COMMIT")
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, begin)
+		}
+		for _, it := range group {
+			it.done <- err
+		}
+	}
+}
+
+func (y *yardstick) insert(ctx context.Context, tx *db.Tx, group []*yardItem) error {
+	for _, it := range group {
+		for _, q := range []struct {
+			query string
+			args  []any
+		}{
+			{"UPDATE mailbox_state SET bytes = bytes + ?, messages = messages + 1, modseq = modseq + 1 WHERE mailbox_id = ? AND bytes < ?", []any{benchSize, int64(it.mailbox), 1 << 40}},
+			{"UPDATE folders SET uidnext = uidnext + 1, highestmodseq = ?, messages = messages + 1, unseen = unseen + 1, bytes = bytes + ? WHERE id = ?", []any{it.uid, benchSize, int64(it.inbox)}},
+			{"INSERT INTO blobs (id, driver, node, segment, position, length, refs, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+				[]any{int64(it.id), "seg", 0, "000-00000000000-0000000000000000", y.at, benchSize, 1, 1}},
+			{"INSERT INTO contents (blob_id, version, envelope, structure, preview, base_subject, sent_date, sent_zone, message_id, reference_ids, thread_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				[]any{int64(it.id), 1, y.c.Envelope, y.c.Structure, y.c.Preview, y.c.BaseSubject, 0, 0, y.c.MessageID, "", y.c.ThreadID}},
+			{"INSERT INTO messages (folder_id, uid, modseq, flags, keywords, internal_date, save_date, size, email_id, blob_id, prefix) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				[]any{int64(it.inbox), it.uid, it.uid, 0, 0, 1, 1, benchSize, int64(it.id), int64(it.id), []byte{}}},
+		} {
+			if _, err := tx.ExecContext(ctx, q.query, q.args...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
+)
+
+const (
+	// maxRows and maxBytes bound what one transaction of arrivals writes.
+	maxRows  = 256
+	maxBytes = 1 << 20
+
+	// lookFor is how long a writer looks for the rows of a lost COMMIT before it gives up.
+	lookFor = 60 * time.Second
+	// maxTries is how often an item is written again after a lost COMMIT.
+	maxTries = 3
+)
+
+// startWriters starts n goroutines that write arrivals in groups.
+func (s *Store) startWriters(n int) {
+	var all sync.WaitGroup
+	for range n {
+		all.Go(s.write)
+	}
+	go func() {
+		all.Wait()
+		close(s.stopped)
+		s.refuse()
+	}()
+}
+
+// refuse ends what is still in the queue; each owner ends itself when it sees stopped.
+func (s *Store) refuse() {
+	for {
+		select {
+		case it := <-s.queue:
+			if it.take() {
+				it.finish(errClosed())
+			}
+		default:
+			return
+		}
+	}
+}
+
+// write takes what waits, without waiting for more: while one group is synced the next one
+// gathers by itself.
+func (s *Store) write() {
+	var next *item
+	for {
+		if next == nil {
+			select {
+			case <-s.life.Done():
+				return
+			case next = <-s.queue:
+			}
+		}
+		var group []*item
+		group, next = s.gather(next)
+		if len(group) > 0 {
+			s.commit(group, 1)
+		}
+		if s.life.Err() != nil && next != nil {
+			if next.take() {
+				next.finish(errClosed())
+			}
+			return
+		}
+	}
+}
+
+// gather takes first and what else waits, up to the bounds of a group. What is over them is
+// returned as next; an item that is over them by itself is a group alone.
+func (s *Store) gather(first *item) (group []*item, next *item) {
+	rows, weight := 0, 0
+	for it := first; ; {
+		if len(group) > 0 && (rows+it.rows > maxRows || weight+it.weight > maxBytes) {
+			return group, it
+		}
+		if it.take() {
+			group = append(group, it)
+			rows += it.rows
+			weight += it.weight
+		}
+		select {
+		case it = <-s.queue:
+		default:
+			return group, nil
+		}
+	}
+}
+
+// commit writes a group and answers everybody in it. When the database refuses it, the group
+// is halved until the guilty one is alone; when the database is away, all fail.
+func (s *Store) commit(group []*item, try int) {
+	err := s.db.Write(context.WithoutCancel(s.life), func(ctx context.Context, tx *db.Tx) error {
+		return s.place(ctx, tx, group)
+	})
+	switch {
+	case err == nil:
+		for _, it := range group {
+			close(it.done)
+		}
+	case errors.Is(err, db.ErrUnknownCommit), models.Is(err, models.Unavailable) && anyUnknown(group):
+		s.findOut(group, err, try)
+	case len(group) > 1 && !models.Is(err, models.Unavailable):
+		half := len(group) / 2
+		s.commit(group[:half], try)
+		s.commit(group[half:], try)
+	default:
+		s.log.Warn("arrival not stored", "items", len(group), "err", err)
+		for _, it := range group {
+			it.finish(refusal(err))
+		}
+	}
+}
+
+// refusal makes a temporary error of whatever the database said of an item: the sender may try
+// again, and we have it in the log.
+func refusal(err error) error {
+	var e *models.Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return &models.Error{Kind: models.Unavailable, Key: "store.refused", Msg: "The message could not be stored.", Err: err}
+}
+
+func anyUnknown(group []*item) bool {
+	return slices.ContainsFunc(group, func(it *item) bool { return it.unknown })
+}
+
+// findOut finds out what became of a group whose COMMIT was lost. Blob ids are keys of the same
+// transaction: those that are there were committed. The others are written again; place looks
+// once more with the mailboxes locked, since the lost COMMIT may still come to its end meanwhile.
+func (s *Store) findOut(group []*item, cause error, try int) {
+	s.log.Warn("outcome of an arrival is not known", "items", len(group), "err", cause)
+	there, err := s.lookUp(group)
+	var again []*item
+	for _, it := range group {
+		it.unknown = true
+		switch {
+		case there[it.letters[0].staged.ID]:
+			close(it.done) // with the verdict of the transaction that made it
+		case err == nil && it.err != nil:
+			close(it.done) // it was refused, whatever became of the rest
+		case err != nil || try >= maxTries:
+			it.finish(&models.Error{Kind: models.Unavailable, Key: "db.unavailable", Msg: "The database cannot be reached at the moment.", Err: errors.Join(db.ErrUnknownCommit, cause, err)})
+		default:
+			again = append(again, it)
+		}
+	}
+	if len(again) > 0 {
+		s.commit(again, try+1)
+	}
+}
+
+var blobLists = listOf("SELECT id FROM blobs WHERE id IN (%s)")
+
+// lookUp reads which items have their rows, and keeps trying while the database is away.
+func (s *Store) lookUp(group []*item) (map[models.ID]bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), lookFor)
+	defer cancel()
+	ids := make([]any, len(group))
+	for i, it := range group {
+		ids[i] = int64(it.letters[0].staged.ID)
+	}
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		there := map[models.ID]bool{}
+		err := queryList(ctx, s.db.Dialect(), s.db.SQL(), blobLists, nil, ids, func(rows *sql.Rows) error {
+			var id models.ID
+			err := rows.Scan(&id)
+			there[id] = true
+			return err
+		})
+		if err == nil {
+			return there, nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-s.life.Done():
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
