@@ -359,3 +359,23 @@ func TestNew(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// TestUnsettledBlobsDoNotPileUp enters blobs and never calls Settle.
+func TestUnsettledBlobsDoNotPileUp(t *testing.T) {
+	d := dbtest.Open(t, dbtest.SQLite(t))
+	b := store(t, d, t.TempDir(), nil)
+	b.SweepAt(40)
+	for i := range int64(50) {
+		s, err := b.Put(t.Context(), blobtest.Message(models.ID(i), 10), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%10 != 0 { // these stay under way
+			write(t, d, func(ctx context.Context, tx *db.Tx) error { return b.Insert(ctx, tx, 1, s) })
+		}
+	}
+	// The sweep at the 40th found all but four and the one that was being put.
+	if n := b.Underway(); n != 15 {
+		t.Errorf("%d blobs under way, want 15", n)
+	}
+}

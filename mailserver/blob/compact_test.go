@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/postchi/postchi/mailserver/blob"
 	"github.com/postchi/postchi/mailserver/blob/blobtest"
@@ -38,6 +39,14 @@ func populate(t testing.TB, d *db.DB, b *blob.Blobs, n int64) map[models.ID][2]i
 	}
 	unref(t, d, b, dead...)
 	return live
+}
+
+// left populates a folder by a process that then ends.
+func left(t testing.TB, d *db.DB, dir string, n int64) map[models.ID][2]int64 {
+	t.Helper()
+	b := store(t, d, dir, nil)
+	defer b.Close()
+	return populate(t, d, b, n)
 }
 
 func allReadable(t testing.TB, b *blob.Blobs, live map[models.ID][2]int64) {
@@ -111,9 +120,7 @@ func TestCompactDies(t *testing.T) {
 	dir := t.TempDir()
 	live := map[models.ID][2]int64{}
 	for n := 1; ; n++ {
-		filler := store(t, d, dir, nil)
-		maps.Copy(live, populate(t, d, filler, 60))
-		filler.Close()
+		maps.Copy(live, left(t, d, dir, 60))
 		died := false
 		shim := &blobtest.Shim{FS: blob.OS{}}
 		shim.Fail = func(i int, op blobtest.Op) error {
@@ -307,7 +314,7 @@ func TestRecount(t *testing.T) {
 func TestCompactionUsesItsReserve(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
 	dir := t.TempDir()
-	live := populate(t, d, store(t, d, dir, nil), 60)
+	live := left(t, d, dir, 60)
 	driver, err := seg.Open(seg.Config{Dir: dir, SegmentSize: segmentSize, MinFree: 64_000, FS: fixedFree{blob.OS{}, 70_000}})
 	if err != nil {
 		t.Fatal(err)
@@ -332,3 +339,50 @@ type fixedFree struct {
 }
 
 func (f fixedFree) Free(string) (int64, error) { return f.free, nil }
+
+// TestRowMovesMeanwhile moves a row by other hands while its blob is being copied: theirs stays.
+func TestRowMovesMeanwhile(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		dir := t.TempDir()
+		live := left(t, d, dir, 40)
+		var moved bool
+		shim := &blobtest.Shim{FS: blob.OS{}, Fail: func(_ int, op blobtest.Op) error {
+			if op.Kind != blobtest.OpSync || moved {
+				return nil
+			}
+			moved = true
+			return d.Write(context.Background(), func(ctx context.Context, tx *db.Tx) error {
+				_, err := tx.ExecContext(ctx, "UPDATE blobs SET position = position + 1")
+				return err
+			})
+		}}
+		c, err := store(t, d, dir, shim).Compact(t.Context())
+		if err != nil || !moved || c.Moved != 0 {
+			t.Errorf("compacted %+v, %v", c, err)
+		}
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.ExecContext(ctx, "UPDATE blobs SET position = position - 1")
+			return err
+		})
+		allReadable(t, store(t, d, dir, nil), live)
+	})
+}
+
+// TestYoungSegmentsStay compacts only what is older than the grace.
+func TestYoungSegmentsStay(t *testing.T) {
+	d := dbtest.Open(t, dbtest.SQLite(t))
+	dir, now := t.TempDir(), time.Now()
+	live := left(t, d, dir, 40)
+	b := storeOf(t, blob.Config{DB: d, Grace: 10 * time.Minute, Now: func() time.Time { return now }}, seg.Config{Dir: dir})
+	for _, c := range []struct {
+		after     time.Duration
+		rewritten bool
+	}{{9 * time.Minute, false}, {2 * time.Minute, true}} {
+		now = now.Add(c.after)
+		got, err := b.Compact(t.Context())
+		if err != nil || (got.Rewritten > 0) != c.rewritten {
+			t.Errorf("compacted %+v, %v", got, err)
+		}
+	}
+	allReadable(t, b, live)
+}

@@ -3,6 +3,7 @@ package seg_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -165,4 +166,17 @@ func BenchmarkPutLarge(b *testing.B) {
 		d.Release(models.ID(i), ref)
 		return err
 	})
+}
+
+// BenchmarkSHA256 is what the SHA-256 of a record costs.
+func BenchmarkSHA256(b *testing.B) {
+	for _, size := range []int64{4 << 10, 64 << 10} {
+		body := blobtest.Bytes(1, size)
+		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
+			b.SetBytes(size)
+			for b.Loop() {
+				sha256.Sum256(body)
+			}
+		})
+	}
 }
