@@ -140,7 +140,7 @@ func FuzzHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := ReadHeader(bufio.NewReader(bytes.NewReader(b)))
 		if err != nil {
-			t.Skip()
+			return
 		}
 		if h.end != nil && !bytes.HasPrefix(b, h.Append(nil)) {
 			t.Fatalf("%q became %q", b, h.Append(nil))

@@ -13,7 +13,8 @@ func (p *Part) appendEncoded(dst []byte) []byte {
 	return dst
 }
 
-// append appends one part: its kind, offsets relative to base, texts, and what it contains. False: past limit.
+// append appends one part: its kind, its distance from base (where its parent's body begins or the part before it ends),
+// lengths, texts, and what it contains. False: past limit.
 func (p *Part) append(dst []byte, base int64, limit int) ([]byte, bool) {
 	dst = append(dst, byte(p.kind))
 	for _, n := range [4]int64{p.Offset - base, p.HeaderLen, p.Size, p.Lines} {
@@ -35,8 +36,10 @@ func (p *Part) append(dst []byte, base int64, limit int) ([]byte, bool) {
 		dst = appendUint(dst, uint64(len(p.Children)))
 	}
 	ok := len(dst) <= limit
+	at := p.Body()
 	for i := 0; ok && i < len(p.Children); i++ {
-		dst, ok = p.Children[i].append(dst, p.Body(), limit)
+		dst, ok = p.Children[i].append(dst, at, limit)
+		at = p.Children[i].End()
 	}
 	return dst, ok
 }
@@ -54,7 +57,7 @@ func appendParams(dst []byte, params []Param) []byte {
 }
 
 // DecodeStructure reads what Encode wrote. The texts share memory with b. Whatever the bytes, a tree that is returned is
-// sound: no deeper than Build makes it, and every part lies within its parent. Other bytes give ErrCorrupt or, for another
+// sound: no deeper than Build makes it, and every part lies within its parent and after the one before it. Other bytes give ErrCorrupt or, for another
 // version, ErrVersion.
 func DecodeStructure(b []byte) (*Part, error) {
 	d := decoder{b: b}
@@ -107,13 +110,14 @@ func (d *decoder) children(p *Part, n, depth int) {
 	if n == 0 || d.err != nil {
 		return
 	}
-	parts := make([]Part, n)
+	parts, at := make([]Part, n), p.Body()
 	p.Children = make([]*Part, n)
 	for i := range parts {
 		p.Children[i] = &parts[i]
-		if d.part(&parts[i], p.Body(), p.End(), depth+1); d.err != nil {
+		if d.part(&parts[i], at, p.End(), depth+1); d.err != nil {
 			return
 		}
+		at = parts[i].End()
 	}
 }
 
