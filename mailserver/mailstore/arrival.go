@@ -124,9 +124,8 @@ type item struct {
 	rows    int // messages it will make
 	weight  int // bytes of SQL, roughly
 
-	state   atomic.Int32
-	done    chan struct{}
-	unknown bool // a COMMIT with this item in it was lost: it may be there already
+	state atomic.Int32
+	done  chan struct{}
 
 	// Set by the transaction, reset when that runs again.
 	err         error

@@ -2,7 +2,6 @@ package mailstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 
@@ -44,14 +43,8 @@ func (s *Store) place(ctx context.Context, tx *db.Tx, items []*item) error {
 	if err := g.loadFolders(ctx, items); err != nil {
 		return err
 	}
-	there, err := committed(ctx, tx, items)
-	if err != nil {
-		return err
-	}
 	for _, it := range items {
-		if !there[it.letters[0].staged.ID] {
-			g.admit(it)
-		}
+		g.admit(it)
 	}
 	if len(g.messages) == 0 {
 		return nil
@@ -78,25 +71,6 @@ func mailboxesOf(items []*item) []models.ID {
 		}
 	}
 	return ids
-}
-
-// committed returns the items of lost COMMITs that are there after all. The mailboxes are
-// locked, so none of those COMMITs is under way any more.
-func committed(ctx context.Context, tx *db.Tx, items []*item) (map[models.ID]bool, error) {
-	var ids []any
-	for _, it := range items {
-		if it.unknown {
-			ids = append(ids, int64(it.letters[0].staged.ID))
-		}
-	}
-	there := map[models.ID]bool{}
-	err := queryList(ctx, tx.Dialect(), tx, blobLists, nil, ids, func(rows *sql.Rows) error {
-		var id models.ID
-		err := rows.Scan(&id)
-		there[id] = true
-		return err
-	})
-	return there, err
 }
 
 // loadFolders reads the folders the items go to: only the inbox of mailboxes that need no

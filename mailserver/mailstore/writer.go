@@ -4,7 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -100,7 +101,12 @@ func (s *Store) gather(first *item) (group []*item, next *item) {
 // commit writes a group and answers everybody in it. When the database refuses it, the group
 // is halved until the guilty one is alone; when the database is away, all fail.
 func (s *Store) commit(group []*item, try int) {
-	err := s.db.Write(context.WithoutCancel(s.life), func(ctx context.Context, tx *db.Tx) error {
+	err := s.db.Write(context.WithoutCancel(s.life), func(ctx context.Context, tx *db.Tx) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic in an arrival: %v\n%s", p, debug.Stack())
+			}
+		}()
 		return s.place(ctx, tx, group)
 	})
 	switch {
@@ -108,7 +114,7 @@ func (s *Store) commit(group []*item, try int) {
 		for _, it := range group {
 			close(it.done)
 		}
-	case errors.Is(err, db.ErrUnknownCommit), models.Is(err, models.Unavailable) && anyUnknown(group):
+	case errors.Is(err, db.ErrUnknownCommit):
 		s.findOut(group, err, try)
 	case len(group) > 1 && !models.Is(err, models.Unavailable):
 		half := len(group) / 2
@@ -132,26 +138,23 @@ func refusal(err error) error {
 	return &models.Error{Kind: models.Unavailable, Key: "store.refused", Msg: "The message could not be stored.", Err: err}
 }
 
-func anyUnknown(group []*item) bool {
-	return slices.ContainsFunc(group, func(it *item) bool { return it.unknown })
-}
-
 // findOut finds out what became of a group whose COMMIT was lost. Blob ids are keys of the same
-// transaction: those that are there were committed. The others are written again; place looks
-// once more with the mailboxes locked, since the lost COMMIT may still come to its end meanwhile.
+// transaction: those that are there were committed, and the others are written again.
 func (s *Store) findOut(group []*item, cause error, try int) {
 	s.log.Warn("outcome of an arrival is not known", "items", len(group), "err", cause)
 	there, err := s.lookUp(group)
+	if err == nil && try >= maxTries {
+		cause = models.Unavailablef(errors.New("COMMIT was lost again and again"), "The message could not be stored.")
+	}
 	var again []*item
 	for _, it := range group {
-		it.unknown = true
 		switch {
 		case there[it.letters[0].staged.ID]:
 			close(it.done) // with the verdict of the transaction that made it
 		case err == nil && it.err != nil:
 			close(it.done) // it was refused, whatever became of the rest
 		case err != nil || try >= maxTries:
-			it.finish(&models.Error{Kind: models.Unavailable, Key: "db.unavailable", Msg: "The database cannot be reached at the moment.", Err: errors.Join(db.ErrUnknownCommit, cause, err)})
+			it.finish(cause)
 		default:
 			again = append(again, it)
 		}
@@ -161,9 +164,14 @@ func (s *Store) findOut(group []*item, cause error, try int) {
 	}
 }
 
-var blobLists = listOf("SELECT id FROM blobs WHERE id IN (%s)")
+var blobLists = [...]*shape{
+	db.SQLite: listOf("SELECT id FROM blobs WHERE id IN (%s)" + db.SQLite.ForUpdate()),
+	db.MySQL:  listOf("SELECT id FROM blobs WHERE id IN (%s)" + db.MySQL.ForUpdate()),
+}
 
-// lookUp reads which items have their rows, and keeps trying while the database is away.
+// lookUp reads which items have their rows, and keeps trying while the database is away. It
+// locks what it reads, and so waits for a transaction that is still at its COMMIT: the answer
+// is final.
 func (s *Store) lookUp(group []*item) (map[models.ID]bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), lookFor)
 	defer cancel()
@@ -171,13 +179,17 @@ func (s *Store) lookUp(group []*item) (map[models.ID]bool, error) {
 	for i, it := range group {
 		ids[i] = int64(it.letters[0].staged.ID)
 	}
+	d := s.db.Dialect()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		there := map[models.ID]bool{}
-		err := queryList(ctx, s.db.Dialect(), s.db.SQL(), blobLists, nil, ids, func(rows *sql.Rows) error {
-			var id models.ID
-			err := rows.Scan(&id)
-			there[id] = true
-			return err
+		var there map[models.ID]bool
+		err := s.db.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+			there = map[models.ID]bool{}
+			return queryList(ctx, d, tx, blobLists[d], nil, ids, func(rows *sql.Rows) error {
+				var id models.ID
+				err := rows.Scan(&id)
+				there[id] = true
+				return err
+			})
 		})
 		if err == nil {
 			return there, nil

@@ -227,6 +227,34 @@ func cancelled(t *testing.T, open Opener) {
 	w.exact()
 }
 
+// closing closes a store under load: each arrival is there or was refused.
+func closing(t *testing.T, open Opener) {
+	w := newWorld(t, open)
+	other := open(t)
+	var good atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 60 {
+		a := other.Arrival(t, Message(i, 300), w.mailbox)
+		wg.Go(func() {
+			switch err := other.Store.Deliver(ctx, a); {
+			case err == nil:
+				good.Add(1)
+			case !models.Is(err, models.Unavailable):
+				t.Error(err)
+			}
+		})
+		if i == 30 {
+			wg.Go(other.Store.Close)
+		}
+	}
+	wg.Wait()
+	w.is(other.Store.Deliver(ctx, other.Arrival(t, Message(1, 300), w.mailbox)), models.Unavailable)
+	if n := w.usage().Messages; n != good.Load() {
+		t.Fatalf("%d messages, %d acknowledged", n, good.Load())
+	}
+	w.exact()
+}
+
 // rising writes from two stores and reads all the while: whoever has seen a UID or a modseq
 // must never see a lower one appear.
 func rising(t *testing.T, open Opener) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/postchi/postchi/mailserver/mailstore"
@@ -27,6 +28,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"declared sizes must fit", declaredSize},
 		{"a bad item fails alone", poison},
 		{"a cancelled arrival is there or not", cancelled},
+		{"a store that closes answers everybody", closing},
 		{"UIDs and modseqs rise for every reader", rising},
 		{"flags", flags},
 		{"flags under a condition", unchangedSince},
@@ -97,12 +99,16 @@ func (w *world) fill(n int) {
 	w.t.Helper()
 	f := w.folder(mailstore.Inbox)
 	for n > 0 {
-		var batch []mailstore.Appended
-		for range min(n, 250) {
-			staged, contents := w.Put(w.t, Message(n, 200))
-			batch = append(batch, mailstore.Appended{Blob: staged, Contents: contents})
-			n--
+		batch := make([]mailstore.Appended, min(n, 250))
+		n -= len(batch)
+		var wg sync.WaitGroup // they share the syncs
+		for i := range batch {
+			wg.Go(func() {
+				staged, contents := w.Put(w.t, Message(i, 200))
+				batch[i] = mailstore.Appended{Blob: staged, Contents: contents}
+			})
 		}
+		wg.Wait()
 		if _, _, err := w.Store.Append(ctx, f.Place(), mailstore.Quota{}, batch...); err != nil {
 			w.t.Fatal(err)
 		}
