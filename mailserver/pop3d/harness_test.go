@@ -105,24 +105,39 @@ type door struct {
 // start runs a server with h's accounts on two ports.
 func start(t testing.TB, h *house, change ...func(*pop3d.Config)) *door {
 	t.Helper()
-	c := pop3d.Config{Hostname: "mail.example.net", Accounts: h, Maildrops: drops{h}, Mechanisms: mechanisms,
-		TLS: &tls.Config{Certificates: []tls.Certificate{certificate(t)}, MinVersion: tls.VersionTLS12}}
-	for _, fn := range change {
-		fn(&c)
-	}
-	d := &door{house: h, server: pop3d.New(c), gate: conn.NewGate(conn.Limits{PerNetwork: 200}, nil, nil)}
-	d.plain, d.secure = d.listen(t, false), d.listen(t, c.TLS != nil)
+	c := pop3d.Config{Accounts: h, Maildrops: drops{h}, Mechanisms: mechanisms}
+	d := serve(t, c, change...)
+	d.house = h
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := d.server.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
+		d.stop(t)
 		if h.open() != 0 {
 			t.Errorf("%d sessions are still counted", h.open())
 		}
 	})
 	return d
+}
+
+// serve runs a server on two ports until the test ends.
+func serve(t testing.TB, c pop3d.Config, change ...func(*pop3d.Config)) *door {
+	t.Helper()
+	c.Hostname = "mail.example.net"
+	c.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}, MinVersion: tls.VersionTLS12}
+	for _, fn := range change {
+		fn(&c)
+	}
+	d := &door{server: pop3d.New(c), gate: conn.NewGate(conn.Limits{PerNetwork: 200}, nil, nil)}
+	d.plain, d.secure = d.listen(t, false), d.listen(t, c.TLS != nil)
+	t.Cleanup(func() { d.stop(t) })
+	return d
+}
+
+func (d *door) stop(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := d.server.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 func (d *door) listen(t testing.TB, implicitTLS bool) string {
