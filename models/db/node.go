@@ -300,3 +300,34 @@ func cut(s string, n int) string {
 	}
 	return s
 }
+
+// Peer is another living process on the same database.
+type Peer struct {
+	Host       string
+	SameFolder bool // it uses the same data folder, be it from another machine
+}
+
+// Peers returns the other living processes of a kind.
+func (d *DB) Peers(ctx context.Context, kind string) ([]Peer, error) {
+	now, err := d.leaseNow(ctx, d.read)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	rows, err := d.read.QueryContext(ctx, "SELECT process, folder, expires_at, host FROM nodes WHERE kind = ?", kind)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer rows.Close()
+	var peers []Peer
+	for rows.Next() {
+		var h holder
+		var host string
+		if err := rows.Scan(&h.process, &h.folder, &h.expires, &host); err != nil {
+			return nil, unavailable(err)
+		}
+		if h.process != d.node.process && d.node.alive(h, now) {
+			peers = append(peers, Peer{host, h.folder == d.node.folder})
+		}
+	}
+	return peers, rows.Err()
+}
