@@ -60,3 +60,22 @@ type MailboxUsage struct {
 	Bytes    int64 `json:"bytes"`
 	Messages int64 `json:"messages"`
 }
+
+// Count is a number as a counter has it and as counting gives it.
+type Count struct {
+	Stored int64 `json:"stored"`
+	True   int64 `json:"true"`
+}
+
+// Drift is what a recount found of a mailbox.
+type Drift struct {
+	Bytes    Count `json:"bytes"`
+	Messages Count `json:"messages"`
+	Folders  int   `json:"folders"` // with a wrong counter
+	Fixed    bool  `json:"fixed"`
+}
+
+// Any reports whether anything was wrong.
+func (d Drift) Any() bool {
+	return d.Bytes.Stored != d.Bytes.True || d.Messages.Stored != d.Messages.True || d.Folders > 0
+}

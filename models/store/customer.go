@@ -30,14 +30,14 @@ func (s *Store) InsertCustomer(ctx context.Context, c *models.Customer) error {
 func (s *Store) Customer(ctx context.Context, scope models.Scope, id models.ID) (*models.Customer, error) {
 	var c models.Customer
 	err := scoped(s.on(ctx), scope, "id").Where("id = ?", id).Take(&c).Error
-	return &c, failed("customer", err)
+	return found("customer", &c, err)
 }
 
 // CustomerByName returns one customer in the scope by its exact name; NotFound otherwise.
 func (s *Store) CustomerByName(ctx context.Context, scope models.Scope, name string) (*models.Customer, error) {
 	var c models.Customer
 	err := scoped(s.on(ctx), scope, "id").Where("name = ?", name).Take(&c).Error
-	return &c, failed("customer", err)
+	return found("customer", &c, err)
 }
 
 // customerSorts are the columns a list may be sorted by; "" is the usual order.

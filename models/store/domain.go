@@ -30,14 +30,14 @@ func (s *Store) Domain(ctx context.Context, scope models.Scope, name string) (*m
 	var d models.Domain
 	err := scoped(s.on(ctx), scope, "customer_id").Where("name = ?", name).
 		Order("CASE WHEN active_name IS NULL THEN 1 ELSE 0 END, id").Limit(1).Take(&d).Error
-	return &d, failed("domain", err)
+	return found("domain", &d, err)
 }
 
 // DomainByID returns one domain in the scope; NotFound otherwise.
 func (s *Store) DomainByID(ctx context.Context, scope models.Scope, id models.ID) (*models.Domain, error) {
 	var d models.Domain
 	err := scoped(s.on(ctx), scope, "customer_id").Where("id = ?", id).Take(&d).Error
-	return &d, failed("domain", err)
+	return found("domain", &d, err)
 }
 
 // UpdateDomain writes state, client host and role addresses. Conflict if another active one

@@ -36,14 +36,14 @@ func (s *Store) Mailbox(ctx context.Context, scope models.Scope, address string)
 	g := scoped(s.rows(ctx), scope, "mailboxes.customer_id").Where("mailboxes.address = ?", address)
 	var row mailboxRead
 	err := g.Order(preferred).Limit(1).Take(&row).Error
-	return row.row(), failed("mailbox", err)
+	return found("mailbox", row.row(), err)
 }
 
 // MailboxByID is Mailbox by id.
 func (s *Store) MailboxByID(ctx context.Context, scope models.Scope, id models.ID) (*models.MailboxRow, error) {
 	var row mailboxRead
 	err := scoped(s.rows(ctx), scope, "mailboxes.customer_id").Where("mailboxes.id = ?", id).Take(&row).Error
-	return row.row(), failed("mailbox", err)
+	return found("mailbox", row.row(), err)
 }
 
 // mailboxRead is a mailbox as it is read with what belongs to it.

@@ -189,6 +189,14 @@ func failed(what string, err error) error {
 	return db.Failure(fmt.Errorf("%s: %w", what, err))
 }
 
+// found returns a record or an error, never both.
+func found[T any](what string, record *T, err error) (*T, error) {
+	if err != nil {
+		return nil, failed(what, err)
+	}
+	return record, nil
+}
+
 // one is failed for an update or delete that must have met a row.
 func one(what string, g *gorm.DB) error {
 	if g.Error == nil && g.RowsAffected == 0 {

@@ -21,14 +21,14 @@ func (s *Store) InsertUser(ctx context.Context, u *models.User) error {
 func (s *Store) User(ctx context.Context, scope models.Scope, id models.ID) (*models.User, error) {
 	var u models.User
 	err := scoped(s.on(ctx), scope, "customer_id").Where("id = ?", id).Take(&u).Error
-	return &u, failed("user", err)
+	return found("user", &u, err)
 }
 
 // UserByEmail returns one user in the scope by the normalized address; NotFound otherwise.
 func (s *Store) UserByEmail(ctx context.Context, scope models.Scope, email string) (*models.User, error) {
 	var u models.User
 	err := scoped(s.on(ctx), scope, "customer_id").Where("email = ?", email).Take(&u).Error
-	return &u, failed("user", err)
+	return found("user", &u, err)
 }
 
 // Users returns the users in the scope by address, those of one customer if its id is not 0;

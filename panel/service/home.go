@@ -1,0 +1,97 @@
+package service
+
+import (
+	"context"
+
+	"github.com/postchi/postchi/models"
+)
+
+// Overview is what Home shows.
+type Overview struct {
+	models.Totals
+	Limits   models.CustomerLimits // of the viewer's customer; zero for administrators
+	Problems []Problem
+}
+
+// Problem is something that needs somebody. Key is of the words under "problem."; Mailbox or
+// Domain says what the link leads to.
+type Problem struct {
+	Key     string
+	Args    map[string]any
+	Mailbox string // address
+	Domain  string // name
+}
+
+// nearlyFull is the share of a quota, in percent, from which Home names a mailbox.
+const nearlyFull = 95
+
+// problemsOfAKind is how many problems of one kind Home lists.
+const problemsOfAKind = 5
+
+// Home returns the viewer's totals and what needs attention: problem.pending and
+// problem.no_mailbox (of domains), problem.full and problem.nearly_full (args used, quota,
+// percent), problem.blocked (args network, until).
+func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
+	scope, err := permit(v, see)
+	if err != nil {
+		return nil, err
+	}
+	var o Overview
+	if o.Totals, err = s.store.Totals(ctx, scope); err != nil {
+		return nil, err
+	}
+	if !scope.All() {
+		c, err := s.store.Customer(ctx, scope, scope.Customer())
+		if err != nil {
+			return nil, err
+		}
+		o.Limits = c.Limits()
+	}
+	for _, find := range []func(context.Context, models.Scope) ([]Problem, error){s.waitingDomains, s.fullMailboxes, s.blockedMailboxes} {
+		problems, err := find(ctx, scope)
+		if err != nil {
+			return nil, err
+		}
+		o.Problems = append(o.Problems, problems...)
+	}
+	return &o, nil
+}
+
+func (s *Service) waitingDomains(ctx context.Context, scope models.Scope) ([]Problem, error) {
+	domains, err := s.store.Waiting(ctx, scope, problemsOfAKind)
+	var problems []Problem
+	for _, d := range domains {
+		key := "pending"
+		if d.State == models.DomainActive {
+			key = "no_mailbox"
+		}
+		problems = append(problems, Problem{Key: key, Domain: d.Name, Args: map[string]any{"domain": d.Name}})
+	}
+	return problems, err
+}
+
+func (s *Service) fullMailboxes(ctx context.Context, scope models.Scope) ([]Problem, error) {
+	rows, err := s.store.NearlyFull(ctx, scope, nearlyFull, problemsOfAKind)
+	var problems []Problem
+	for _, r := range rows {
+		key := "nearly_full"
+		if r.Full() {
+			key = "full"
+		}
+		problems = append(problems, Problem{Key: key, Mailbox: r.Address, Args: map[string]any{"mailbox": r.Address,
+			"used": r.Usage.Bytes, "quota": r.QuotaBytes, "percent": percent(r.Usage.Bytes, r.QuotaBytes)}})
+	}
+	return problems, err
+}
+
+// percent avoids the overflow of part * 100.
+func percent(part, whole int64) int64 { return int64(float64(part) / float64(whole) * 100) }
+
+func (s *Service) blockedMailboxes(ctx context.Context, scope models.Scope) ([]Problem, error) {
+	blocks, err := s.store.BlockedMailboxes(ctx, scope, s.now(), problemsOfAKind)
+	var problems []Problem
+	for _, b := range blocks {
+		problems = append(problems, Problem{Key: "blocked", Mailbox: b.Address, Args: map[string]any{"mailbox": b.Address, "network": b.Network, "until": b.Until.Time()}})
+	}
+	return problems, err
+}
