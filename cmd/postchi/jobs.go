@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/postchi/postchi/models"
+)
+
+// jobEvery is the pause between two rounds of cleaning up.
+const jobEvery = 10 * time.Minute
+
+// jobs cleans up until ctx ends: the bin, old records, dead blobs.
+func (s *server) jobs(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { s.blobs.Run(ctx) })
+	all.Go(func() {
+		tick := time.NewTicker(jobEvery)
+		defer tick.Stop()
+		for {
+			s.clean(ctx)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	all.Wait()
+}
+
+// clean runs each job once; one that fails is tried again in the next round.
+func (s *server) clean(ctx context.Context) {
+	now := s.db.Now()
+	ago := func(d time.Duration) models.Micros { return models.At(now.Add(-d)) }
+	for _, job := range []struct {
+		name string
+		run  func() (int64, error)
+	}{
+		{"purge bin", func() (int64, error) { n, err := s.service.PurgeExpired(ctx); return int64(n), err }},
+		{"prune events", func() (int64, error) { return s.store.PruneEvents(ctx, ago(s.config.Keep.Events)) }},
+		{"prune log-ins", func() (int64, error) { return s.store.PruneLogins(ctx, ago(s.config.Keep.Logins)) }},
+		{"prune blocks", func() (int64, error) { return 0, s.store.PruneBlocks(ctx, models.At(now)) }},
+		{"sweep sessions", func() (int64, error) { return 0, s.store.Sessions(nil).Sweep(ctx) }},
+		{"maintain mail store", func() (int64, error) { return 0, s.mail.Maintain(ctx) }},
+	} {
+		if ctx.Err() != nil {
+			return
+		}
+		n, err := job.run()
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.log.Warn("job failed", "job", job.name, "err", err)
+		case n > 0:
+			s.log.Info("job done", "job", job.name, "rows", n)
+		default:
+			s.log.Log(ctx, slog.LevelDebug, "job done", "job", job.name)
+		}
+	}
+}

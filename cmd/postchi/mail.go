@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/postchi/postchi/mailserver/mailstore"
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/password"
+	"github.com/postchi/postchi/panel/service"
+)
+
+// mailboxes shows the mail store to the service as the service wants to see it.
+type mailboxes struct{ *mailstore.Store }
+
+// Recount compares the counters of a mailbox with its messages.
+func (m mailboxes) Recount(ctx context.Context, mailbox models.ID, fix bool) (models.Drift, error) {
+	d, err := m.Store.Recount(ctx, mailbox, fix)
+	return models.Drift{
+		Bytes:    models.Count{Stored: d.Bytes.Stored, True: d.Bytes.True},
+		Messages: models.Count{Stored: d.Messages.Stored, True: d.Messages.True},
+		Folders:  len(d.Folders), Fixed: d.Fixed,
+	}, err
+}
+
+func (b *base) serviceConfig(sender service.TestSender) service.Config {
+	c := b.config
+	return service.Config{
+		Store: b.store, Mail: mailboxes{b.mail}, Sender: sender, Hash: b.hash,
+		Passwords: password.Policy{Min: c.Auth.MinPassword},
+		Defaults:  service.Defaults{Quota: int64(c.Defaults.Quota), BinDays: int(c.Keep.Bin / (24 * time.Hour))},
+		Proof:     c.Domains.Proof, DevMode: c.Dev, Log: b.log,
+	}
+}
