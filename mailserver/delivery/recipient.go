@@ -1,0 +1,51 @@
+package delivery
+
+import (
+	"context"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/address"
+)
+
+// Recipient returns where mail for an address goes, if it may go there now. declared is the size
+// the sender has announced, 0 = none. Beside the Resolver's errors: Suspended recipient.off for a
+// mailbox that takes no mail, Full mailbox.full by the same rule that Accept applies. A mailbox
+// whose quota cannot be read is Unavailable.
+func (d *Delivery) Recipient(ctx context.Context, addr address.Address, declared int64) (*models.Recipient, error) {
+	r, err := d.config.Resolver.Resolve(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if r.ReceiveOff {
+		return nil, off(r)
+	}
+	if r.QuotaBytes == 0 && r.QuotaMessages == 0 {
+		return r, nil
+	}
+	usage, err := d.config.Mailboxes.Usage(ctx, r.MailboxID)
+	if err != nil {
+		return nil, err
+	}
+	if !room(usage[r.MailboxID], r, declared) {
+		return nil, models.Errorf(models.Full, "mailbox.full", "The mailbox %s is full.", r.Mailbox).With("mailbox", r.MailboxID)
+	}
+	return r, nil
+}
+
+func off(r *models.Recipient) *models.Error {
+	e := models.Errorf(models.Suspended, "recipient.off", "The mailbox %s takes no mail at the moment.", r.Mailbox).With("address", r.Mailbox)
+	if r.Reason != "" {
+		e = e.With("reason", r.Reason)
+		e.Msg += " Reason: " + r.Reason
+	}
+	return e
+}
+
+// room is the rule of mailstore.Deliver: one more message may come while used < quota, and if
+// its size was declared only if that fits as well.
+func room(used models.MailboxUsage, r *models.Recipient, declared int64) bool {
+	if r.QuotaMessages != 0 && used.Messages >= r.QuotaMessages {
+		return false
+	}
+	return r.QuotaBytes == 0 || used.Bytes < r.QuotaBytes && used.Bytes+declared <= r.QuotaBytes
+}
