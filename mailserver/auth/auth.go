@@ -49,7 +49,7 @@ type Accounts interface {
 	// Rehash replaces oldHash by newHash, of the same password, if oldHash is still there.
 	Rehash(ctx context.Context, kind models.AccountKind, id models.ID, oldHash, newHash string) error
 	// RecordLogins adds to the aggregates of attempts: Count is added, LastAt moves on. The
-	// ids of new rows are the store's to give. At most 500 at once.
+	// ids of new rows are the store's to give. At most 100 at once.
 	RecordLogins(ctx context.Context, logins []models.Login) error
 	// SaveBlock inserts or replaces a block, and announces db.ChangedLimits.
 	SaveBlock(ctx context.Context, block models.LoginBlock) error

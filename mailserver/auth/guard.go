@@ -58,6 +58,7 @@ type admission struct {
 	delay    time.Duration // to wait before the password is checked
 	known    bool          // the password was wrong a moment ago
 	familiar bool          // the account has logged in from here before
+	stale    bool          // the password was right until a moment ago: no guess
 }
 
 // enter admits an attempt, or refuses it with login.blocked or login.many of kind Limited.

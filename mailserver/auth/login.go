@@ -138,7 +138,9 @@ func (s *Service) prove(ctx context.Context, a *Attempt, sub *subject, network n
 		}
 	}
 	if !ok {
-		adm.wrong(s.now())
+		if !adm.stale {
+			adm.wrong(s.now())
+		}
 		return &refusal{sub.reason, errDenied()}, nil
 	}
 	adm.right(s.now())
@@ -175,6 +177,7 @@ func (s *Service) check(ctx context.Context, a *Attempt, sub *subject, key sum, 
 			s.cache.add(key, s.now())
 			return true, nil
 		}
+		adm.stale = true
 		key = s.passwordSum(a.Kind, sub.id, sub.hash, a.Password)
 	}
 	return false, nil

@@ -50,5 +50,3 @@ func (l *lru[K, V]) remove(key K) {
 		delete(l.items, key)
 	}
 }
-
-func (l *lru[K, V]) len() int { return l.order.Len() }

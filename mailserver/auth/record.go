@@ -14,8 +14,8 @@ import (
 // The bounds of the buffer between attempts and the database.
 const (
 	maxPending     = 4096 // different records; more are dropped and counted
-	recordBatch    = 500
-	maxResolve     = 50 // names looked up for one flush
+	recordBatch    = 100  // one transaction of the store: what failed is then told once again, and no more
+	maxResolve     = 50   // names looked up for one flush
 	maxLoginName   = 255
 	maxLoginClient = 100
 )

@@ -12,7 +12,8 @@ import (
 // own network, and the lines are served in turn: a network that sends hundreds delays itself.
 // Before them go pairs of account and network that have logged in before.
 //
-// When all places to wait are taken, the network with the longest line gives up its latest.
+// When all places to wait are taken, the network with the longest line gives up its latest for
+// a network with a shorter one, and for a familiar pair.
 type workers struct {
 	refused atomic.Int64
 
@@ -44,7 +45,7 @@ func (w *workers) acquire(ctx context.Context, from netip.Prefix, familiar bool)
 		w.mu.Unlock()
 		return nil
 	}
-	if w.waiting >= w.places && !w.makeRoom(from) {
+	if w.waiting >= w.places && !w.makeRoom(from, familiar) {
 		w.mu.Unlock()
 		w.refused.Add(1)
 		return errBusy()
@@ -76,10 +77,14 @@ func (w *workers) enqueue(me *waiter) {
 	w.lines[me.from] = append(w.lines[me.from], me)
 }
 
-// makeRoom turns away the latest of the longest line, if that is longer than from's would be.
-func (w *workers) makeRoom(from netip.Prefix) bool {
+// makeRoom turns away the latest of the longest line, if that is longer than from's would be,
+// or anyway for who is familiar.
+func (w *workers) makeRoom(from netip.Prefix, familiar bool) bool {
 	var line []*waiter
 	most := len(w.lines[from]) + 1
+	if familiar {
+		most = 0
+	}
 	for _, l := range w.lines {
 		if len(l) > most {
 			line, most = l, len(l)
