@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -149,15 +150,59 @@ func TestTheBinIsEmptiedAfter30Days(t *testing.T) {
 	})
 }
 
+// lateStore lets something happen between finding the mailboxes to purge and purging them.
+type lateStore struct {
+	Store
+	meanwhile func()
+}
+
+func (l *lateStore) MailboxesToPurge(ctx context.Context, before models.Micros, after models.ID, limit int) ([]models.ID, error) {
+	ids, err := l.Store.MailboxesToPurge(ctx, before, after, limit)
+	if l.meanwhile != nil {
+		l.meanwhile()
+		l.meanwhile = nil
+	}
+	return ids, err
+}
+
 func TestAMailboxRestoredInTimeIsNotPurged(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		m := s.addMailbox("sara@example.com")
-		purged, err := s.purgeIf(s.ctx, m.ID, func(m *models.Mailbox) bool { return m.InBin() })
-		if purged || err != nil || len(s.mail.removed) != 0 {
-			t.Error(purged, err)
+		s.ok(s.DeleteMailbox(s.ctx, s.owner, m.Address))
+		s.clock = s.clock.Add(31 * 24 * time.Hour)
+		s.store = &lateStore{Store: s.store, meanwhile: func() { s.ok(s.RestoreMailbox(s.ctx, s.owner, m.Address)) }}
+		n, err := s.PurgeExpired(s.ctx)
+		if n != 0 || err != nil || len(s.mail.removed) != 0 {
+			t.Error(n, err, s.mail.removed)
 		}
-		if _, err := s.Mailbox(s.ctx, s.owner, m.Address); err != nil {
-			t.Error(err)
+		if row, err := s.Mailbox(s.ctx, s.owner, m.Address); err != nil || row.InBin() {
+			t.Error(row, err)
+		}
+		s.expect(1, 1, 1000)
+	})
+}
+
+// HolderOf is asked before the transaction of AddMailbox.
+func (l *lateStore) HolderOf(ctx context.Context, domain models.ID, local string) (*models.MailboxRow, error) {
+	if l.meanwhile != nil {
+		l.meanwhile()
+		l.meanwhile = nil
+	}
+	return l.Store.HolderOf(ctx, domain, local)
+}
+
+func TestAMailboxIsNotAddedToADomainJustRemoved(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		s.store = &lateStore{Store: s.store, meanwhile: func() { s.ok(s.RemoveDomain(s.ctx, s.owner, "example.com", false)) }}
+		_, err := s.AddMailbox(s.ctx, s.owner, NewMailbox{Local: "sara", Domain: "example.com", Password: good})
+		s.want(err, models.NotFound, "not_found")
+		s.expect(0, 0, 0)
+		for _, table := range []string{"mailboxes", "addresses", "mailbox_state"} {
+			var n int
+			s.ok(s.d.SQL().QueryRow("SELECT COUNT(*) FROM " + table).Scan(&n))
+			if n != 0 {
+				t.Errorf("%d rows in %s", n, table)
+			}
 		}
 	})
 }
