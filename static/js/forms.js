@@ -1,0 +1,88 @@
+import { word } from "./words.js";
+
+// forms: a second click while a form is on its way does nothing; forms with data-confirm ask
+// first; a domain's name proposes its customer's.
+export function forms(root) {
+  for (const form of root.querySelectorAll("form[method=post]")) {
+    if (form.dataset.ready) continue;
+    form.dataset.ready = "1";
+    form.addEventListener("submit", (event) => {
+      if (form.dataset.confirm && !form.dataset.confirmed) {
+        event.preventDefault();
+        ask(form.dataset.confirm, event.submitter?.textContent.trim() ?? word("yes")).then((yes) => {
+          if (!yes) return;
+          form.dataset.confirmed = "1";
+          form.requestSubmit(event.submitter ?? undefined);
+        });
+        return;
+      }
+      if (form.dataset.sent) { event.preventDefault(); return; }
+      form.dataset.sent = "1";
+      // After this turn, so that the button's own name and value are still sent.
+      setTimeout(() => { for (const b of form.querySelectorAll("button[type=submit], button:not([type])")) b.disabled = true; });
+    });
+  }
+  for (const name of root.querySelectorAll("[data-names]")) propose(name);
+  for (const choice of root.querySelectorAll("select[data-shows]")) reveal(choice);
+}
+
+// Coming back by the history finds the buttons alive again.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) {
+    delete form.dataset.sent;
+    delete form.dataset.confirmed;
+    for (const b of form.querySelectorAll("button:disabled")) b.disabled = false;
+  }
+});
+
+// ask shows a question in a dialog; the answer is a promise of true or false.
+export function ask(question, yes) {
+  const dialog = document.createElement("dialog");
+  const text = document.createElement("p");
+  text.id = "ask-text";
+  text.textContent = question;
+  const row = document.createElement("div");
+  row.className = "actions";
+  const no = document.createElement("button");
+  no.type = "button";
+  no.textContent = word("cancel");
+  const go = document.createElement("button");
+  go.type = "button";
+  go.className = "bad";
+  go.textContent = yes;
+  row.append(no, go);
+  dialog.append(text, row);
+  dialog.setAttribute("aria-labelledby", "ask-text");
+  document.body.append(dialog);
+  return new Promise((resolve) => {
+    let answer = false;
+    no.addEventListener("click", () => dialog.close());
+    go.addEventListener("click", () => { answer = true; dialog.close(); });
+    dialog.addEventListener("close", () => { dialog.remove(); resolve(answer); });
+    dialog.showModal();
+  });
+}
+
+// propose fills the field named by data-names from the first label of the domain, until a
+// person writes there.
+function propose(source) {
+  const target = document.getElementById(source.dataset.names);
+  if (!target) return;
+  let own = target.value !== "";
+  target.addEventListener("input", () => { own = target.value !== ""; });
+  source.addEventListener("input", () => {
+    if (own) return;
+    const host = source.value.trim().toLowerCase().replace(/^[a-z]+:\/\//, "").replace(/^www\./, "");
+    const label = host.split(/[./]/)[0];
+    target.value = label ? label[0].toUpperCase() + label.slice(1) : "";
+  });
+}
+
+// reveal shows the element named by data-shows only for the value of data-when.
+function reveal(choice) {
+  const part = document.getElementById(choice.dataset.shows);
+  if (!part) return;
+  const turn = () => { part.hidden = choice.value !== choice.dataset.when; };
+  choice.addEventListener("change", turn);
+  turn();
+}
