@@ -63,6 +63,7 @@ func (s *Store) SetFlags(ctx context.Context, p Place, set Set, change FlagChang
 		var after cursor
 		err := s.changeFolder(ctx, p, func(ctx context.Context, h *holding, f *held) error {
 			part, after = Flagged{}, *newCursor(c.rest)
+			after.flags = true
 			rows, whole, err := after.next(ctx, h.tx, h.tx.Dialect(), p.Folder, 2*changeRows)
 			if err != nil {
 				return err

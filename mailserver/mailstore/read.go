@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
@@ -24,14 +25,28 @@ func scanMessage(rows scanner) (Message, error) {
 	return m, err
 }
 
+// flagColumns are all that a change of flags looks at; half the time of a large STORE would go
+// into reading the others.
+const flagColumns = "uid, modseq, flags, keywords"
+
+func scanFlags(rows scanner) (Message, error) {
+	var m Message
+	err := rows.Scan(&m.UID, &m.ModSeq, &m.Flags, &m.Keywords)
+	return m, err
+}
+
 func queryMessages(ctx context.Context, q db.Querier, where string, args ...any) ([]Message, error) {
-	rows, err := q.QueryContext(ctx, "SELECT "+rowColumns+" FROM messages WHERE "+where, args...)
+	return query(ctx, q, scanMessage, "SELECT "+rowColumns+" FROM messages WHERE "+where, args...)
+}
+
+func query(ctx context.Context, q db.Querier, scan func(scanner) (Message, error), query string, args ...any) ([]Message, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, failed("read messages", err)
 	}
 	var all []Message
 	err = each(rows, func(rows *sql.Rows) error {
-		m, err := scanMessage(rows)
+		m, err := scan(rows)
 		all = append(all, m)
 		return err
 	})
@@ -87,10 +102,10 @@ func (s *Store) InSet(ctx context.Context, folder models.ID, set Set, fn func(*M
 // (RFC 7162, CHANGEDSINCE). No query is open while fn runs; a message that changes meanwhile
 // may come again.
 func (s *Store) Changed(ctx context.Context, folder models.ID, since ModSeq, fn func(*Message) error) error {
-	after := MaxUID
+	from, after := since+1, UID(0)
 	for {
-		page, err := queryMessages(ctx, s.db.Reader(ctx), "folder_id = ? AND (modseq > ? OR modseq = ? AND uid > ?) ORDER BY modseq, uid LIMIT ?",
-			int64(folder), int64(since), int64(since), int64(after), readRows)
+		page, err := queryMessages(ctx, s.db.Reader(ctx), "folder_id = ? AND modseq >= ? AND (modseq > ? OR uid > ?) ORDER BY modseq, uid LIMIT ?",
+			int64(folder), int64(from), int64(from), int64(after), readRows)
 		if err != nil {
 			return err
 		}
@@ -103,31 +118,43 @@ func (s *Store) Changed(ctx context.Context, folder models.ID, since ModSeq, fn 
 			return nil
 		}
 		last := page[len(page)-1]
-		since, after = last.ModSeq, last.UID
+		from, after = last.ModSeq, last.UID
 	}
 }
 
 // cursor walks through the messages of a set in pieces. Long ranges are read as such; short
 // ones are put together into lists, so that a set of thousands of single UIDs does not take a
 // query for each.
-type cursor struct{ rest Set }
+type cursor struct {
+	rest  Set
+	flags bool // only flagColumns are read
+}
 
 // shortRange is the most UIDs of a range that is put into a list.
 const shortRange = 32
 
-func newCursor(set Set) *cursor { return &cursor{rest: append(Set(nil), set...)} }
+func newCursor(set Set) *cursor { return &cursor{rest: slices.Clone(set)} }
 
 func (c *cursor) done() bool { return len(c.rest) == 0 }
 
 func (r Range) span() uint64 { return uint64(r.Last) - uint64(r.First) + 1 }
 
-var messageLists = listOf("folder_id = ? AND uid IN (%s) ORDER BY uid")
+const pageRange = " FROM messages WHERE folder_id = ? AND uid BETWEEN ? AND ? ORDER BY uid LIMIT ?"
+
+var (
+	messageLists = listOf("SELECT " + rowColumns + " FROM messages WHERE folder_id = ? AND uid IN (%s) ORDER BY uid")
+	flagLists    = listOf("SELECT " + flagColumns + " FROM messages WHERE folder_id = ? AND uid IN (%s) ORDER BY uid")
+)
 
 // next reads the next piece, of at most limit rows; it may be empty before the end. whole says
 // that the folder has no other message between the first and the last of them.
 func (c *cursor) next(ctx context.Context, q db.Querier, d db.Dialect, folder models.ID, limit int) (page []Message, whole bool, err error) {
+	scan, ranged, lists := scanMessage, "SELECT "+rowColumns+pageRange, messageLists
+	if c.flags {
+		scan, ranged, lists = scanFlags, "SELECT "+flagColumns+pageRange, flagLists
+	}
 	if r := &c.rest[0]; r.span() > shortRange {
-		page, err := queryMessages(ctx, q, "folder_id = ? AND uid BETWEEN ? AND ? ORDER BY uid LIMIT ?", int64(folder), int64(r.First), int64(r.Last), limit)
+		page, err := query(ctx, q, scan, ranged, int64(folder), int64(r.First), int64(r.Last), limit)
 		if err != nil {
 			return nil, false, err
 		}
@@ -150,6 +177,6 @@ func (c *cursor) next(ctx context.Context, q db.Querier, d db.Dialect, folder mo
 		c.rest = c.rest[1:]
 	}
 	list = fill(d, list)
-	page, err = queryMessages(ctx, q, messageLists.text(len(list)), append([]any{int64(folder)}, list...)...)
+	page, err = query(ctx, q, scan, lists.text(len(list)), append([]any{int64(folder)}, list...)...)
 	return page, len(page) == 1, err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -17,6 +18,9 @@ const (
 	// maxRows and maxBytes bound what one transaction of arrivals writes.
 	maxRows  = 256
 	maxBytes = 1 << 20
+
+	// maxYields is how often the processor is offered to others before a group is closed.
+	maxYields = 3
 
 	// lookFor is how long a writer looks for the rows of a lost COMMIT before it gives up.
 	lookFor = 60 * time.Second
@@ -79,9 +83,13 @@ func (s *Store) write() {
 
 // gather takes first and what else waits, up to the bounds of a group. What is over them is
 // returned as next; an item that is over them by itself is a group alone.
+//
+// Whoever shared a sync of the blobs comes here in the same moment, but the first of them wakes
+// this goroutine; so the processor is offered to the others before the group is closed. That
+// costs a microsecond and saves them a whole sync of the database.
 func (s *Store) gather(first *item) (group []*item, next *item) {
-	rows, weight := 0, 0
-	for it := first; ; {
+	rows, weight, yields := 0, 0, 0
+	for it := first; it != nil; it = s.poll(&yields) {
 		if len(group) > 0 && (rows+it.rows > maxRows || weight+it.weight > maxBytes) {
 			return group, it
 		}
@@ -90,11 +98,23 @@ func (s *Store) gather(first *item) (group []*item, next *item) {
 			rows += it.rows
 			weight += it.weight
 		}
+	}
+	return group, nil
+}
+
+// poll takes an item that waits; nil if there is none after some yields.
+func (s *Store) poll(yields *int) *item {
+	for {
 		select {
-		case it = <-s.queue:
+		case it := <-s.queue:
+			return it
 		default:
-			return group, nil
 		}
+		if *yields == maxYields {
+			return nil
+		}
+		*yields++
+		runtime.Gosched()
 	}
 }
 
