@@ -41,15 +41,16 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if file, err := binary(); err == nil && code >= 0 && built() {
-		os.RemoveAll(filepath.Dir(file))
+	if built {
+		if file, err := binary(); err == nil {
+			os.RemoveAll(filepath.Dir(file))
+		}
 	}
 	os.Exit(code)
 }
 
-var builtOnce bool
-
-func built() bool { return builtOnce }
+// built says that binary has something to clean up.
+var built bool
 
 // instance is a running postchi serve --dev in a process of its own, on free ports.
 type instance struct {
@@ -89,7 +90,7 @@ func newInstance(t testing.TB, databaseURL string, extra ...string) *instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	builtOnce = file != ""
+	built = file != ""
 	in := &instance{t: t, dir: t.TempDir(), ports: map[string]int{}, out: &syncBuffer{}}
 	in.env = append(os.Environ(), "POSTCHI_DATA_DIR="+in.dir, "POSTCHI_DATABASE_URL="+databaseURL)
 	for _, name := range services {

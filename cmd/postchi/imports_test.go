@@ -27,7 +27,7 @@ var allowedImports = map[string][]string{
 	"models/store":             {"models", "models/address", "models/db"},
 	"migrations":               {"models"},
 
-	"mailserver":                         {"models", "models/address", "models/db", "mailserver/*"},
+	"mailserver":                         {"models", "models/address", "models/db", "mailserver/*", "mailserver/pop3d/inbox"},
 	"mailserver/auth":                    {"models", "models/address", "models/db"},
 	"mailserver/blob":                    {"models", "models/db"},
 	"mailserver/blob/blobtest":           {"models", "mailserver/blob"},
@@ -38,8 +38,9 @@ var allowedImports = map[string][]string{
 	"mailserver/mailstore":               {"models", "models/db", "mailserver/blob", "mailserver/mime"},
 	"mailserver/mailstore/mailstoretest": {"models", "models/db", "models/db/dbtest", "mailserver/blob", "mailserver/blob/seg", "mailserver/mailstore", "mailserver/mime"},
 	"mailserver/mime":                    {"models"},
-	"mailserver/pop3d":                   {"models", "models/address", "models/db", "mailserver/auth", "mailserver/conn", "mailserver/mailstore"},
-	"mailserver/smtpd":                   {"models", "models/address", "mailserver/auth", "mailserver/conn", "mailserver/delivery", "mailserver/mime", "mailserver/trace"},
+	"mailserver/pop3d":                   {"models", "mailserver/conn"},
+	"mailserver/pop3d/inbox":             {"models", "models/db", "mailserver/auth", "mailserver/mailstore", "mailserver/pop3d"},
+	"mailserver/smtpd":                   {"models", "models/address", "mailserver/blob", "mailserver/conn", "mailserver/delivery", "mailserver/mime"},
 	"mailserver/trace":                   {"models"},
 
 	"panel":             {"models", "models/address", "models/password", "panel/*", "templates", "static"},

@@ -40,8 +40,12 @@ func (s *server) clean(ctx context.Context) {
 		run  func() (int64, error)
 	}{
 		{"purge bin", func() (int64, error) { n, err := s.service.PurgeExpired(ctx); return int64(n), err }},
-		{"prune events", func() (int64, error) { return s.store.PruneEvents(ctx, ago(s.config.Keep.Events)) }},
-		{"prune log-ins", func() (int64, error) { return s.store.PruneLogins(ctx, ago(s.config.Keep.Logins)) }},
+		{"prune events", func() (int64, error) {
+			return pieces(func() (int64, error) { return s.store.PruneEvents(ctx, ago(s.config.Keep.Events)) })
+		}},
+		{"prune log-ins", func() (int64, error) {
+			return pieces(func() (int64, error) { return s.store.PruneLogins(ctx, ago(s.config.Keep.Logins)) })
+		}},
 		{"prune blocks", func() (int64, error) { return 0, s.store.PruneBlocks(ctx, models.At(now)) }},
 		{"sweep sessions", func() (int64, error) { return 0, s.store.Sessions(nil).Sweep(ctx) }},
 		{"maintain mail store", func() (int64, error) { return 0, s.mail.Maintain(ctx) }},
@@ -57,6 +61,17 @@ func (s *server) clean(ctx context.Context) {
 			s.log.Info("job done", "job", job.name, "rows", n)
 		default:
 			s.log.Log(ctx, slog.LevelDebug, "job done", "job", job.name)
+		}
+	}
+}
+
+// pieces repeats a job that does its work in pieces until nothing is left.
+func pieces(run func() (int64, error)) (total int64, err error) {
+	for {
+		n, err := run()
+		total += n
+		if err != nil || n == 0 {
+			return total, err
 		}
 	}
 }

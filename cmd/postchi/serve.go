@@ -22,6 +22,7 @@ import (
 	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/panel"
 	"github.com/postchi/postchi/panel/clientsetup"
+	"github.com/postchi/postchi/panel/session"
 )
 
 // shutdownTime is how long running transactions may take after SIGTERM.
