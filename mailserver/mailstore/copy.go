@@ -74,7 +74,8 @@ func (s Set) below(u UID) Set {
 	return out
 }
 
-// fits refuses a copy that cannot fit before anything is written.
+// fits refuses a copy that cannot fit before anything is written. The messages are looked at
+// only if not even the whole folder would fit.
 func (s *Store) fits(ctx context.Context, from Place, set Set, q Quota) error {
 	if q == (Quota{}) {
 		return nil
@@ -84,6 +85,13 @@ func (s *Store) fits(ctx context.Context, from Place, set Set, q Quota) error {
 		return err
 	}
 	b := box{bytes: used[from.Mailbox].Bytes, messages: used[from.Mailbox].Messages}
+	f, err := s.FolderByID(ctx, from)
+	if err != nil {
+		return err
+	}
+	if (q.Bytes == 0 || b.bytes+f.Bytes <= q.Bytes) && (q.Messages == 0 || b.messages+f.Messages <= q.Messages) {
+		return nil
+	}
 	return s.InSet(ctx, from.Folder, set, func(m *Message) error {
 		if !b.room(q, m.Size) {
 			return errFull(from.Mailbox)

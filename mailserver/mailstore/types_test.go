@@ -41,7 +41,7 @@ func TestSetBelow(t *testing.T) {
 func TestFolderName(t *testing.T) {
 	for in, want := range map[string]string{
 		"Inbox": "INBOX", "inbox/x": "INBOX/x", "x/inbox": "x/inbox", "Entwu\u0308rfe": "Entw\u00fcrfe", "a b/c": "a b/c", " a": " a",
-		"پیش‌نویس": "پیش‌نویس",
+		"پیش\u200cنویس": "پیش\u200cنویس",
 	} {
 		if got, err := FolderName(in); err != nil || got != want {
 			t.Errorf("%q: %q %v", in, got, err)
