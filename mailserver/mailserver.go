@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/postchi/postchi/mailserver/pop3d/inbox"
 	"github.com/postchi/postchi/mailserver/smtpd"
 	"github.com/postchi/postchi/mailserver/trace"
+	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 )
 
@@ -129,8 +131,16 @@ func (s *Server) smtpConfig(mode smtpd.Mode) smtpd.Config {
 // Auth is the one door of log-ins, which the panel uses too.
 func (s *Server) Auth() *auth.Service { return s.auth }
 
-// Ready reports whether the parts beside the database can do their work.
-func (s *Server) Ready(ctx context.Context) error { return ctx.Err() }
+// Ready reports whether the parts beside the database can do their work: messages can be
+// spooled and stored. A full disk is no reason to be not ready, since reading goes on.
+func (s *Server) Ready(context.Context) error {
+	for _, folder := range []string{"segments", "spool"} {
+		if _, err := os.ReadDir(filepath.Join(s.config.DataDir, folder)); err != nil {
+			return models.Unavailablef(err, "The data folder cannot be read.")
+		}
+	}
+	return nil
+}
 
 // Run serves until ctx ends or Shutdown is called; an error of a listener ends it too.
 func (s *Server) Run(ctx context.Context) error {
