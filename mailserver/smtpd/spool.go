@@ -1,13 +1,15 @@
 package smtpd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
-	"github.com/postchi/postchi/mailserver/blob"
+	"github.com/postchi/postchi/models"
 )
 
 // spoolMemory is how much of a message is held in memory, in bytes.
@@ -60,7 +62,7 @@ func (s *spool) Write(p []byte) (int, error) {
 	m, err := s.file.Write(p[n:])
 	s.rest += int64(m)
 	if err != nil {
-		return n + m, blob.Failed("write spool file", err)
+		return n + m, spoolFailed("write", err)
 	}
 	return len(p), nil
 }
@@ -70,11 +72,20 @@ func (s *spool) Write(p []byte) (int, error) {
 func (s *spool) open() error {
 	f, err := os.CreateTemp(s.dir, spoolPattern) // 0600
 	if err != nil {
-		return blob.Failed("create spool file", err)
+		return spoolFailed("create", err)
 	}
 	os.Remove(f.Name())
 	s.file = f
 	return nil
+}
+
+// spoolFailed makes an error of a spool file temporary, with words of its own for a full disk.
+func spoolFailed(doing string, err error) error {
+	cause := fmt.Errorf("%s spool file: %w", doing, err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &models.Error{Kind: models.Unavailable, Key: "store.full", Msg: "There is no space for the message at the moment.", Err: cause}
+	}
+	return models.Unavailablef(cause, "The message could not be received, please try again later.")
 }
 
 // sweep makes the folder and removes what an earlier process has left in it.
