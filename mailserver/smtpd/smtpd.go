@@ -127,7 +127,7 @@ type Config struct {
 	IDs        interface{ New() models.ID } // name messages in Received lines and logs
 
 	MaxMessage    int64 // bytes, announced by SIZE; a message of exactly that size is taken; default 50 MiB
-	MaxRecipients int   // of one message; default 1,000
+	MaxRecipients int   // of one message; default and most 1,000
 	MaxErrors     int   // refused commands after which a connection is closed, ten times that after log-in; default 20
 	MaxFailures   int   // failed log-ins after which a connection is closed; default 5
 
@@ -150,22 +150,23 @@ type Config struct {
 
 // Times and sizes that are no settings.
 const (
-	loginTime    = 30 * time.Second // for a log-in, the queue for bcrypt included
-	lookupTime   = 15 * time.Second // for one question to the database
-	acceptTime   = 2 * time.Minute  // to store a message; RFC 5321, section 4.5.3.2.6: clients wait 10 minutes
-	lingerTime   = time.Second      // how long a client may take to read our last words
-	lingerBytes  = 1 << 20          // how much it may still send meanwhile
-	idleTime     = 5 * time.Minute  // RFC 5321, section 4.5.3.2.7; where the listener has no limits of its own
-	maxReceived  = 100              // RFC 5321, section 6.3
-	minSwallowed = 1 << 20          // what of a refused body is read at least, in bytes
+	loginTime     = 30 * time.Second // for a log-in, the queue for bcrypt included
+	lookupTime    = 15 * time.Second // for one question to the database
+	acceptTime    = 2 * time.Minute  // to store a message; RFC 5321, section 4.5.3.2.6: clients wait 10 minutes
+	lingerTime    = time.Second      // how long a client may take to read our last words
+	lingerBytes   = 1 << 20          // how much it may still send meanwhile
+	idleTime      = 5 * time.Minute  // RFC 5321, section 4.5.3.2.7; where the listener has no limits of its own
+	maxRecipients = 1000             // all of them are one transaction; RFC 5321, section 4.5.3.1.8, asks for 100
+	maxReceived   = 100              // RFC 5321, section 6.3
+	minSwallowed  = 1 << 20          // what of a refused body is read at least, in bytes
 )
 
 func (c Config) withDefaults() Config {
 	if c.MaxMessage <= 0 {
 		c.MaxMessage = 50 << 20
 	}
-	if c.MaxRecipients <= 0 {
-		c.MaxRecipients = 1000
+	if c.MaxRecipients <= 0 || c.MaxRecipients > maxRecipients {
+		c.MaxRecipients = maxRecipients
 	}
 	if c.MaxErrors <= 0 {
 		c.MaxErrors = 20
