@@ -196,6 +196,7 @@ func (l *load) note(step string, a answer) bool {
 	l.mu.Lock()
 	l.answers[fmt.Sprintf("%s: %s", step, a)]++
 	l.mu.Unlock()
+	time.Sleep(5 * time.Millisecond) // a refusal comes faster than anybody would try again
 	return a.code != 421
 }
 
