@@ -154,9 +154,10 @@ func (s *server) panelConfig() panel.Config {
 	}
 	return panel.Config{
 		Service: s.service, Login: panelLogin{s.mailer.Auth(), s.store}, Sessions: s.store.Sessions(session.User),
-		ClientSetup: func(context.Context) clientsetup.Server { return s.offered() },
-		Ready:       s.ready,
-		PublicURL:   s.publicURL(), TrustedProxies: proxies, Dev: c.Dev, Version: version, Log: s.log,
+		ClientSetup: func(context.Context) clientsetup.Server { return s.offered() }, OfferTest: true,
+		Ready:        s.ready,
+		DefaultQuota: int64(c.Defaults.Quota), BinDays: int(c.Keep.Bin / (24 * time.Hour)),
+		PublicURL: s.publicURL(), TrustedProxies: proxies, Dev: c.Dev, Version: version, Log: s.log,
 	}
 }
 
