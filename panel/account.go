@@ -8,9 +8,9 @@ import (
 
 func (p *Panel) accountRoutes() []route {
 	return []route{
-		{http.MethodGet, "/account", user, p.account, 0},
-		{http.MethodPost, "/account/language", user, p.setLanguage, 0},
-		{http.MethodPost, "/account/password", user, p.setOwnPassword, 0},
+		{http.MethodGet, "/account", users, p.account, 0},
+		{http.MethodPost, "/account/language", users, p.setLanguage, 0},
+		{http.MethodPost, "/account/password", users, p.setOwnPassword, 0},
 	}
 }
 

@@ -8,10 +8,10 @@ import (
 
 func (p *Panel) binRoutes() []route {
 	return []route{
-		{http.MethodGet, "/bin", user, p.bin, 0},
-		{http.MethodPost, "/mailboxes/:address/restore", user, p.restoreMailbox, 0},
-		{http.MethodGet, "/mailboxes/:address/purge", user, p.askPurge, 0},
-		{http.MethodPost, "/mailboxes/:address/purge", user, p.purgeMailbox, 0},
+		{http.MethodGet, "/bin", users, p.bin, 0},
+		{http.MethodPost, "/mailboxes/:address/restore", users, p.restoreMailbox, 0},
+		{http.MethodGet, "/mailboxes/:address/purge", users, p.askPurge, 0},
+		{http.MethodPost, "/mailboxes/:address/purge", users, p.purgeMailbox, 0},
 	}
 }
 

@@ -11,15 +11,15 @@ import (
 
 func (p *Panel) customerRoutes() []route {
 	return []route{
-		{http.MethodGet, "/customers", admin, p.listCustomers, 0},
-		{http.MethodGet, "/customers/new", admin, p.newCustomer, 0},
-		{http.MethodPost, "/customers/new", admin, p.addCustomer, 0},
-		{http.MethodGet, "/customers/:customer", admin, p.showCustomer, 0},
-		{http.MethodPost, "/customers/:customer/limits", admin, p.setCustomerLimits, 0},
-		{http.MethodPost, "/customers/:customer/suspend", admin, p.suspendCustomer, 0},
-		{http.MethodPost, "/customers/:customer/resume", admin, p.resumeCustomer, 0},
-		{http.MethodGet, "/customers/:customer/delete", admin, p.askRemoveCustomer, 0},
-		{http.MethodPost, "/customers/:customer/delete", admin, p.removeCustomer, 0},
+		{http.MethodGet, "/customers", admins, p.listCustomers, 0},
+		{http.MethodGet, "/customers/new", admins, p.newCustomer, 0},
+		{http.MethodPost, "/customers/new", admins, p.addCustomer, 0},
+		{http.MethodGet, "/customers/:customer", admins, p.showCustomer, 0},
+		{http.MethodPost, "/customers/:customer/limits", admins, p.setCustomerLimits, 0},
+		{http.MethodPost, "/customers/:customer/suspend", admins, p.suspendCustomer, 0},
+		{http.MethodPost, "/customers/:customer/resume", admins, p.resumeCustomer, 0},
+		{http.MethodGet, "/customers/:customer/delete", admins, p.askRemoveCustomer, 0},
+		{http.MethodPost, "/customers/:customer/delete", admins, p.removeCustomer, 0},
 	}
 }
 

@@ -15,13 +15,13 @@ import (
 
 func (p *Panel) domainRoutes() []route {
 	return []route{
-		{http.MethodGet, "/domains", user, p.listDomains, 0},
-		{http.MethodGet, "/domains/new", user, p.newDomain, 0},
-		{http.MethodPost, "/domains/new", user, p.addDomain, 0},
-		{http.MethodGet, "/domains/:domain", user, p.showDomain, 0},
-		{http.MethodPost, "/domains/:domain/roles", user, p.setDomainRoles, 0},
-		{http.MethodGet, "/domains/:domain/delete", user, p.askRemoveDomain, 0},
-		{http.MethodPost, "/domains/:domain/delete", user, p.removeDomain, 0},
+		{http.MethodGet, "/domains", users, p.listDomains, 0},
+		{http.MethodGet, "/domains/new", users, p.newDomain, 0},
+		{http.MethodPost, "/domains/new", users, p.addDomain, 0},
+		{http.MethodGet, "/domains/:domain", users, p.showDomain, 0},
+		{http.MethodPost, "/domains/:domain/roles", users, p.setDomainRoles, 0},
+		{http.MethodGet, "/domains/:domain/delete", users, p.askRemoveDomain, 0},
+		{http.MethodPost, "/domains/:domain/delete", users, p.removeDomain, 0},
 	}
 }
 
@@ -142,7 +142,7 @@ func (p *Panel) addDomain(r *request) error {
 	n := service.NewDomain{Name: f.text("domain")}
 	if r.isAdmin() {
 		if n.CustomerID, _ = models.ParseID(f.text("customer")); n.CustomerID == 0 {
-			n.NewCustomerName, n.FirstUser = customerName(f), firstUser(f)
+			n.NewCustomerName, n.FirstUser = p.customerName(r, f), firstUser(f)
 		}
 	}
 	refuse := func(err error) error {
@@ -172,8 +172,8 @@ func (p *Panel) addDomain(r *request) error {
 }
 
 // customerName returns the name typed for a new customer; an empty one is named after its
-// domain: "Example" for example.com.
-func customerName(f *form) string {
+// domain: "Example" for example.com, or if somebody has that name already "example.com".
+func (p *Panel) customerName(r *request, f *form) string {
 	if name := f.text("customer_name"); name != "" {
 		return name
 	}
@@ -181,9 +181,14 @@ func customerName(f *form) string {
 	if err != nil {
 		return "?" // the domain is refused first, and nothing is made
 	}
-	label, _, _ := strings.Cut(unicodeDomain(name), ".")
+	name = unicodeDomain(name)
+	label, _, _ := strings.Cut(name, ".")
 	first, size := utf8.DecodeRuneInString(label)
-	return string(unicode.ToUpper(first)) + label[size:]
+	short := string(unicode.ToUpper(first)) + label[size:]
+	if _, err := p.Service.CustomerByName(r.ctx(), r.viewer, short); err == nil {
+		return name
+	}
+	return short
 }
 
 type domainPage struct {

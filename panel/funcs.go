@@ -30,7 +30,7 @@ func (p *Panel) funcs(l *i18n.Lang) template.FuncMap {
 		},
 		"icon":   icon,
 		"static": p.files.URL,
-		// path escapes a value as one part of a path.
+		// path escapes a value as one part of a path; in a query html/template does it itself.
 		"path":  url.PathEscape,
 		"query": url.QueryEscape,
 		"input": newInput,

@@ -12,7 +12,7 @@ import (
 )
 
 func (p *Panel) homeRoutes() []route {
-	return []route{{http.MethodGet, "/", user, p.home, 0}}
+	return []route{{http.MethodGet, "/", users, p.home, 0}}
 }
 
 type homePage struct {

@@ -27,6 +27,7 @@ var icons = map[string]string{
 	"send":      `<path d="M20 4 3.5 11l6.5 2.5L20 4l-6.5 16-3.5-6.5"/>`,
 	"key":       `<circle cx="8" cy="14.5" r="4"/><path d="m11 11.7 8-7.7M15.5 7.5l2.5 2.7"/>`,
 	"phone":     `<rect x="7" y="3.5" width="10" height="17" rx="2.2"/><path d="M11 17.7h2"/>`,
+	"space":     `<ellipse cx="12" cy="6.5" rx="7.5" ry="2.8"/><path d="M4.5 6.5v11c0 1.6 3.4 2.8 7.5 2.8s7.5-1.2 7.5-2.8v-11M4.5 12c0 1.6 3.4 2.8 7.5 2.8s7.5-1.2 7.5-2.8"/>`,
 	"search":    `<circle cx="10.5" cy="10.5" r="6"/><path d="m15 15 5 5"/>`,
 	"lock":      `<rect x="5.5" y="10.5" width="13" height="9" rx="2"/><path d="M8.5 10.5V8a3.5 3.5 0 0 1 7 0v2.5"/>`,
 	"pause":     `<path d="M8.5 5.5v13M15.5 5.5v13"/>`,

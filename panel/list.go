@@ -60,14 +60,15 @@ type column struct {
 }
 
 // newColumn returns the head of a column: the first click sorts by it, the next turns the
-// order around. name "" makes it a plain head.
-func newColumn(u *url.URL, q models.Query, label, name string) column {
+// order around. name "" makes it a plain head; usual says that the list is sorted by it when
+// nothing is asked for.
+func newColumn(u *url.URL, q models.Query, label, name string, usual bool) column {
 	c := column{Label: label}
 	if name == "" {
 		return c
 	}
 	desc := ""
-	if q.Sort == name {
+	if q.Sort == name || q.Sort == "" && usual {
 		c.Aria = "ascending"
 		if q.Desc {
 			c.Aria = "descending"

@@ -12,10 +12,10 @@ import (
 
 func (p *Panel) loginRoutes() []route {
 	return []route{
-		{http.MethodGet, "/login", public, p.showLogin, 0},
-		{http.MethodPost, "/login", public, p.login, 8 << 10},
-		{http.MethodPost, "/logout", public, p.logout, 0},
-		{http.MethodPost, "/language", public, p.language, 0},
+		{http.MethodGet, "/login", anyone, p.showLogin, 0},
+		{http.MethodPost, "/login", anyone, p.login, 8 << 10},
+		{http.MethodPost, "/logout", anyone, p.logout, 0},
+		{http.MethodPost, "/language", anyone, p.language, 0},
 	}
 }
 
@@ -37,10 +37,7 @@ func (p *Panel) showLogin(r *request) error {
 func (r *request) loginPage(f *form, next string) error {
 	page := &loginPage{Form: f, Next: next}
 	page.Here = withQuery(r.Request().URL, "next", next)
-	switch {
-	case models.Is(r.ended, models.Suspended):
-		page.Ended = r.wordsOf(toError(r.ended))
-	case r.ended != nil || r.QueryParam("ended") != "":
+	if r.ended || r.QueryParam("ended") != "" {
 		page.Ended = r.lang.HTML("login.ended")
 	}
 	return r.render(f.status(), "login", page, f)

@@ -12,9 +12,9 @@ import (
 
 func (p *Panel) mailboxRoutes() []route {
 	return []route{
-		{http.MethodGet, "/mailboxes", user, p.listMailboxes, 0},
-		{http.MethodGet, "/mailboxes/:address", user, p.showMailbox, 0},
-		{http.MethodGet, "/mailboxes/:address/connect", user, p.connect, 0},
+		{http.MethodGet, "/mailboxes", users, p.listMailboxes, 0},
+		{http.MethodGet, "/mailboxes/:address", users, p.showMailbox, 0},
+		{http.MethodGet, "/mailboxes/:address/connect", users, p.connect, 0},
 	}
 }
 
@@ -64,8 +64,8 @@ func (p *Panel) listMailboxes(r *request) error {
 	}
 	u := r.Request().URL
 	page.Nav, page.Pager = "mailboxes", newPager(u, page.List.Page, page.List.Pages)
-	page.Columns = []column{newColumn(u, q, "address", "address"), newColumn(u, q, "state", ""),
-		newColumn(u, q, "space", "used"), newColumn(u, q, "mailbox.lastused", "last_login")}
+	page.Columns = []column{newColumn(u, q, "address", "address", true), newColumn(u, q, "state", "", false),
+		newColumn(u, q, "space", "used", false), newColumn(u, q, "mailbox.lastused", "last_login", false)}
 	page.Search = search{Action: "/mailboxes", Label: "mailboxes.search", Text: q.Search, Hidden: keepOrder(q), Choices: []choice{{
 		Name: "state", Label: "state", Value: string(q.State), Options: []option{
 			{Value: "", Key: "mailboxes.all"}, {Value: string(models.StateActive), Key: "state.active"},

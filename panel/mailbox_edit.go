@@ -9,12 +9,12 @@ import (
 
 func (p *Panel) mailboxEditRoutes() []route {
 	return []route{
-		{http.MethodPost, "/mailboxes/:address/password", user, p.setMailboxPassword, 0},
-		{http.MethodPost, "/mailboxes/:address/quota", user, p.setMailboxQuota, 0},
-		{http.MethodPost, "/mailboxes/:address/switches", user, p.setMailboxSwitches, 0},
-		{http.MethodPost, "/mailboxes/:address/unblock", user, p.unblock, 0},
-		{http.MethodPost, "/mailboxes/:address/test", user, p.sendTest, 0},
-		{http.MethodPost, "/mailboxes/:address/delete", user, p.deleteMailbox, 0},
+		{http.MethodPost, "/mailboxes/:address/password", users, p.setMailboxPassword, 0},
+		{http.MethodPost, "/mailboxes/:address/quota", users, p.setMailboxQuota, 0},
+		{http.MethodPost, "/mailboxes/:address/switches", users, p.setMailboxSwitches, 0},
+		{http.MethodPost, "/mailboxes/:address/unblock", users, p.unblock, 0},
+		{http.MethodPost, "/mailboxes/:address/test", users, p.sendTest, 0},
+		{http.MethodPost, "/mailboxes/:address/delete", users, p.deleteMailbox, 0},
 	}
 }
 

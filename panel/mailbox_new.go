@@ -11,8 +11,8 @@ import (
 
 func (p *Panel) mailboxNewRoutes() []route {
 	return []route{
-		{http.MethodGet, "/mailboxes/new", user, p.newMailbox, 0},
-		{http.MethodPost, "/mailboxes/new", user, p.addMailbox, 0},
+		{http.MethodGet, "/mailboxes/new", users, p.newMailbox, 0},
+		{http.MethodPost, "/mailboxes/new", users, p.addMailbox, 0},
 	}
 }
 

@@ -74,9 +74,9 @@ func (p *Panel) wrap(rt route) echo.HandlerFunc {
 			return err
 		}
 		switch {
-		case rt.access != public && r.user == nil:
+		case rt.access != anyone && r.user == nil:
 			return r.askLogin()
-		case rt.access == admin && !r.isAdmin():
+		case rt.access == admins && !r.isAdmin():
 			return errNotFound()
 		}
 		return rt.handle(r)
@@ -132,6 +132,7 @@ func (r *request) checkForm() error {
 func (r *request) identify() error {
 	id := r.sess.UserID()
 	if id == 0 {
+		r.ended = r.sess.Ended()
 		return nil
 	}
 	u, v, err := r.p.viewer(r.ctx(), id)
@@ -143,9 +144,6 @@ func (r *request) identify() error {
 	if err != nil && !models.Is(err, models.NotFound) && !models.Is(err, models.Suspended) {
 		return err
 	}
-	r.ended = err
-	if err == nil {
-		r.ended = models.Errorf(models.Denied, "session.ended", "The password was changed.")
-	}
+	r.ended = true
 	return r.sess.LogOut()
 }

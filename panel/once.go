@@ -107,8 +107,12 @@ func (p *Panel) showOnce(r *request, f *form, do func() (string, error), show fu
 		return show(what, !together)
 	}
 	what, err := func() (what string, err error) {
-		defer func() { end(what) }() // "" also when do panics: nobody waits for ever
-		return do()
+		defer func() { end(what) }() // also when do panics: nobody waits for ever
+		what, err = do()
+		if err != nil {
+			what = ""
+		}
+		return what, err
 	}()
 	if err != nil {
 		return refuse(err)

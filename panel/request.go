@@ -28,7 +28,7 @@ type request struct {
 	lang   *i18n.Lang
 	user   *models.User // nil = nobody
 	viewer service.Viewer
-	ended  error // why the session was ended at this request
+	ended  bool // the request came with a session that is over
 }
 
 func (r *request) ctx() context.Context { return r.Request().Context() }
@@ -110,7 +110,7 @@ func (r *request) askLogin() error {
 	if next != "/" {
 		q.Set("next", next)
 	}
-	if r.ended != nil || (req.Method != http.MethodGet && req.Method != http.MethodHead) {
+	if r.ended || (req.Method != http.MethodGet && req.Method != http.MethodHead) {
 		q.Set("ended", "1")
 	}
 	to := "/login"

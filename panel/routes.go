@@ -11,9 +11,9 @@ import (
 type access int
 
 const (
-	public access = iota // everybody
-	user                 // who is logged in
-	admin                // administrators; for others the route does not exist
+	anyone access = iota
+	users         // who is logged in
+	admins        // administrators; for others the route does not exist
 )
 
 // route is one line of the table that the panel answers.

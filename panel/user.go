@@ -13,9 +13,9 @@ import (
 
 func (p *Panel) userRoutes() []route {
 	return []route{
-		{http.MethodPost, "/customers/:customer/users/new", admin, p.addUser, 0},
-		{http.MethodPost, "/customers/:customer/users/:user/password", admin, p.newUserPassword, 0},
-		{http.MethodPost, "/customers/:customer/users/:user/delete", admin, p.removeUser, 0},
+		{http.MethodPost, "/customers/:customer/users/new", admins, p.addUser, 0},
+		{http.MethodPost, "/customers/:customer/users/:user/password", admins, p.newUserPassword, 0},
+		{http.MethodPost, "/customers/:customer/users/:user/delete", admins, p.removeUser, 0},
 	}
 }
 

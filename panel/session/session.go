@@ -130,6 +130,9 @@ func (s *Session) UserID() models.ID {
 	return models.ID(n)
 }
 
+// Ended reports whether the request came with a session that is no more.
+func (s *Session) Ended() bool { return s.token != "" && s.UserID() == 0 }
+
 // Fits reports whether the session was begun with the password that u has now.
 func (s *Session) Fits(u *models.User) bool {
 	return s.m.scs.GetString(s.ctx, keyPass) == fingerprint(u)

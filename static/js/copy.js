@@ -13,8 +13,8 @@ export function copies(root) {
     const label = holder.dataset.copyLabel ?? holder.getAttribute("aria-label") ?? "";
     button.append(icon("copy"));
     if (holder.dataset.copyText) button.append(document.createTextNode(holder.dataset.copyText));
-    else button.setAttribute("aria-label", word("copy") + ": " + label);
-    button.title = word("copy");
+    else button.setAttribute("aria-label", word("copyWord") + ": " + label);
+    button.title = word("copyWord");
     button.addEventListener("click", () => copy(button, holder));
     holder.after(button);
     if (holder.matches("input")) holder.addEventListener("click", () => holder.select());

@@ -1,4 +1,4 @@
-import { word } from "./words.js";
+import { say, word } from "./words.js";
 
 // forms: a second click while a form is on its way does nothing; forms with data-confirm ask
 // first; a domain's name proposes its customer's.
@@ -17,6 +17,7 @@ export function forms(root) {
         return;
       }
       if (form.dataset.sent) { event.preventDefault(); return; }
+      if ("quiet" in form.dataset) { event.preventDefault(); quietly(form); return; }
       form.dataset.sent = "1";
       // After this turn, so that the button's own name and value are still sent.
       setTimeout(() => { for (const b of form.querySelectorAll("button[type=submit], button:not([type])")) b.disabled = true; });
@@ -34,6 +35,28 @@ addEventListener("pageshow", () => {
     for (const b of form.querySelectorAll("button:disabled")) b.disabled = false;
   }
 });
+
+// quietly sends a form without leaving the page, which may hold a password that is shown only
+// once, and shows the notice that the answer has.
+async function quietly(form) {
+  const button = form.querySelector("button");
+  button.disabled = true;
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const notice = page.getElementById("notice") ?? page.querySelector("main .card");
+    document.getElementById("notice")?.remove();
+    if (notice) {
+      notice.id = "notice";
+      form.closest(".actions").after(notice);
+      say(notice.textContent.trim());
+    }
+  } catch {
+    HTMLFormElement.prototype.submit.call(form);
+  } finally {
+    button.disabled = false;
+  }
+}
 
 // ask shows a question in a dialog; the answer is a promise of true or false.
 export function ask(question, yes) {
@@ -74,7 +97,9 @@ function propose(source) {
     if (own) return;
     const host = source.value.trim().toLowerCase().replace(/^[a-z]+:\/\//, "").replace(/^www\./, "");
     const label = host.split(/[./]/)[0];
-    target.value = label ? label[0].toUpperCase() + label.slice(1) : "";
+    const short = label ? label[0].toUpperCase() + label.slice(1) : "";
+    const taken = [...document.querySelectorAll("#customer option")].some((o) => o.textContent === short);
+    target.value = taken ? host.split("/")[0] : short;
   });
 }
 

@@ -14,7 +14,7 @@ async function replace(id, url, dress, signal) {
   const fresh = page.getElementById(id);
   const old = document.getElementById(id);
   if (!fresh || !old) return null;
-  if (old.innerHTML === fresh.innerHTML) return old;
+  if (old.isEqualNode(fresh)) return old;
   old.replaceChildren(...fresh.childNodes);
   dress(old);
   return old;

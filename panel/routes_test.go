@@ -1,0 +1,305 @@
+package panel
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/panel/service"
+)
+
+// dump returns everything in the database but the sessions, which note when they were used.
+func (f *fixture) dump() string {
+	f.t.Helper()
+	rows, err := f.db.SQL().QueryContext(f.t.Context(), "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('sessions', 'nodes', 'leases', 'changes') ORDER BY name")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var tables []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			f.t.Fatal(err)
+		}
+		tables = append(tables, name)
+	}
+	rows.Close()
+	var all strings.Builder
+	for _, name := range tables {
+		f.dumpTable(&all, name)
+	}
+	return all.String()
+}
+
+func (f *fixture) dumpTable(to *strings.Builder, name string) {
+	f.t.Helper()
+	rows, err := f.db.SQL().QueryContext(f.t.Context(), `SELECT * FROM "`+name+`"`)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, _ := rows.Columns()
+	var lines []string
+	for rows.Next() {
+		cells, at := make([]any, len(columns)), make([]any, len(columns))
+		for i := range cells {
+			at[i] = &cells[i]
+		}
+		if err := rows.Scan(at...); err != nil {
+			f.t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprint(cells))
+	}
+	slices.Sort(lines)
+	fmt.Fprintln(to, name, strings.Join(lines, "\n"))
+}
+
+// thing is one set of what a path can name, all of one customer.
+type thing struct{ customer, user, domain, address string }
+
+// things makes a new set for the customer.
+func (f *fixture) things(customer models.ID, n int) thing {
+	f.t.Helper()
+	ctx, console := f.t.Context(), service.Console()
+	t := thing{customer: customer.String(), domain: fmt.Sprintf("d%d.example", n)}
+	if customer == 0 {
+		c, err := f.service.AddCustomer(ctx, console, service.NewCustomer{Name: fmt.Sprint("Customer ", n)})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		customer, t.customer = c.ID, c.ID.String()
+	}
+	u, err := f.service.AddUser(ctx, console, service.NewUser{Email: fmt.Sprintf("u%d@users.example", n), Role: models.RoleCustomer, CustomerID: customer, Password: "correct-horse-user"})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if _, err := f.service.AddDomain(ctx, console, service.NewDomain{Name: t.domain, CustomerID: customer}); err != nil {
+		f.t.Fatal(err)
+	}
+	f.mailbox("box", t.domain)
+	t.user, t.address = u.ID.String(), "box@"+t.domain
+	return t
+}
+
+// path puts the things into the path of a route.
+func (t thing) path(pattern string) string {
+	return strings.NewReplacer(":customer", t.customer, ":user", t.user, ":domain", t.domain, ":address", url.PathEscape(t.address)).Replace(pattern)
+}
+
+// forms are the fields that make a POST succeed. %d, %c and %a stand for domain, customer and
+// address of the thing, %n for a number.
+var forms = map[string][]string{
+	"/login":                         {"name", adminEmail, "password", adminPassword},
+	"/language":                      {"language", "fa"},
+	"/account/language":              {"language", "fa"},
+	"/account/password":              {"old", ownerPassword, "password", ownerPassword},
+	"/customers/new":                 {"name", "Customer number %n"},
+	"/customers/:customer/limits":    {"name", "Renamed %n", "domains", "50", "mailboxes", "50", "storage", "70", "storage_unit", "GB"},
+	"/customers/:customer/suspend":   {"reason", "unpaid"},
+	"/customers/:customer/delete":    {"typed", "Customer %n", "purge", "yes"},
+	"/customers/:customer/users/new": {"user_email", "new%n@users.example", "user_password", "correct-horse-new"},
+	"/domains/new":                   {"domain", "new%n.example", "customer", "%c"},
+	"/domains/:domain/roles":         {"postmaster", "%a"},
+	"/domains/:domain/delete":        {"typed", "%d", "purge", "yes"},
+	"/mailboxes/new":                 {"local", "new%n", "domain", "%d", "password", "correct-horse-new"},
+	"/mailboxes/:address/password":   {"password", "correct-horse-new"},
+	"/mailboxes/:address/quota":      {"quota", "2", "quota_unit", "GB"},
+	"/mailboxes/:address/switches":   {"login", "on", "reason", "a test"},
+	"/mailboxes/:address/unblock":    {"network", "192.0.2.1"},
+	"/mailboxes/:address/purge":      {"typed", "%a"},
+}
+
+func (t thing) form(pattern string, n int) []string {
+	fill := strings.NewReplacer("%d", t.domain, "%c", t.customer, "%a", t.address, "%n", fmt.Sprint(n))
+	var all []string
+	for _, v := range forms[pattern] {
+		all = append(all, fill.Replace(v))
+	}
+	return all
+}
+
+// ask makes a route's request for a thing.
+func (b *browser) ask(r route, t thing, n int) answer {
+	b.f.t.Helper()
+	if r.method == http.MethodGet {
+		return b.get(t.path(r.path))
+	}
+	return b.post(t.path(r.path), t.form(r.path, n)...)
+}
+
+// inBin reports whether a route is about mailboxes in the bin.
+func inBin(path string) bool {
+	return strings.HasSuffix(path, "/restore") || strings.HasSuffix(path, "/purge")
+}
+
+// ready brings a thing into the state that the route is for.
+func (f *fixture) ready(r route, t thing) thing {
+	f.t.Helper()
+	if inBin(r.path) {
+		if err := f.service.DeleteMailbox(f.t.Context(), service.Console(), t.address); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	return t
+}
+
+func fine(a answer) bool {
+	return a.code >= 200 && a.code < 400 && !strings.HasPrefix(a.location, "/login")
+}
+
+// TestOthersGetNothing asks for every route that names something, as the owner, as another
+// customer and as the owner again. What is new in the table is walked by itself.
+func TestOthersGetNothing(t *testing.T) {
+	f := newFixture(t)
+	id := f.owner("Example", ownerEmail, "example.com")
+	f.owner("Other", "omid@other.example", "example.net")
+	owner, other, admin := f.browser().login(ownerEmail, ownerPassword), f.browser().login("omid@other.example", ownerPassword), f.admin()
+	for n, r := range f.panel.routes() {
+		if r.access == anyone || !strings.Contains(r.path, ":") && r.path != "/mailboxes/new" {
+			continue
+		}
+		first, second := thing{}, thing{}
+		asker := owner
+		if r.access == admins {
+			asker = admin
+			first, second = f.ready(r, f.things(0, 100+n)), f.ready(r, f.things(0, 200+n))
+		} else {
+			first, second = f.ready(r, f.things(id, 100+n)), f.ready(r, f.things(id, 200+n))
+		}
+		if a := asker.ask(r, first, 100+n); !fine(a) {
+			t.Fatalf("%s %s as owner: %d %s", r.method, r.path, a.code, mainOf(a.body))
+		}
+		before := f.dump()
+		if r.path != "/mailboxes/new" || r.method != http.MethodGet {
+			a := other.ask(r, second, 200+n)
+			if a.code != http.StatusNotFound {
+				t.Errorf("%s %s as another customer: %d %s", r.method, r.path, a.code, a.location)
+			}
+			a.body = mainOf(a.body) // the way back after a change of language names the address asked for
+			a.hasNot(t, second.address)
+		}
+		if r.access == admins {
+			if a := owner.ask(r, second, 200+n); a.code != http.StatusNotFound {
+				t.Errorf("%s %s as a customer's user: %d", r.method, r.path, a.code)
+			}
+		}
+		if f.dump() != before {
+			t.Fatalf("%s %s: a refused request changed the database", r.method, r.path)
+		}
+		if a := asker.ask(r, second, 200+n); !fine(a) {
+			t.Fatalf("%s %s as owner, after the stranger: %d", r.method, r.path, a.code)
+		}
+	}
+}
+
+func TestListsShowOnlyTheViewersOwn(t *testing.T) {
+	f := newFixture(t)
+	id := f.owner("Example", ownerEmail, "example.com")
+	f.owner("Other", "omid@other.example", "example.net")
+	other := f.browser().login("omid@other.example", ownerPassword)
+	for _, path := range []string{"/", "/domains", "/domains?customer=" + id.String(), "/domains?q=example", "/mailboxes", "/mailboxes?q=info", "/bin", "/mailboxes/new", "/domains/new"} {
+		a := other.get(path)
+		if !fine(a) {
+			t.Errorf("%s: %d", path, a.code)
+		}
+		a.body = mainOf(a.body)
+		a.hasNot(t, "example.com<", "info@example.com", ">Example<", id.String())
+	}
+	for _, path := range []string{"/mailboxes?domain=example.com", "/mailboxes/new?domain=example.com", "/customers", "/customers/new"} {
+		if a := other.get(path); a.code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, a.code)
+		}
+	}
+	before := f.dump()
+	a := other.post("/domains/new", "domain", "stolen.example", "customer", id.String(), "customer_name", "New", "user_email", "x@x.example", "user_password", "correct-horse-x")
+	if a.code != http.StatusSeeOther {
+		t.Fatal(a.code, mainOf(a.body))
+	}
+	d, err := f.service.Domain(t.Context(), service.Console(), "stolen.example")
+	if err != nil || d.Customer != "Other" {
+		t.Fatalf("a domain went to another customer: %+v %v", d, err)
+	}
+	if after := f.dump(); strings.Contains(after, "x@x.example") || after == before {
+		t.Fatal("a customer's user made a user")
+	}
+}
+
+// TestNobody asks for every route without a session.
+func TestNobody(t *testing.T) {
+	f := newFixture(t)
+	f.owner("Example", ownerEmail, "example.com")
+	thing := thing{customer: "1", user: "1", domain: "example.com", address: "info@example.com"}
+	before := f.dump()
+	for n, r := range f.panel.routes() {
+		if r.access == anyone {
+			continue
+		}
+		b := f.browser()
+		b.get("/login")
+		a := b.ask(r, thing, n)
+		if a.code != http.StatusSeeOther || !strings.HasPrefix(a.location, "/login") {
+			t.Errorf("%s %s: %d %s", r.method, r.path, a.code, a.location)
+		}
+		if strings.Contains(a.location, "correct-horse") {
+			t.Errorf("%s %s: a password in %s", r.method, r.path, a.location)
+		}
+	}
+	if f.dump() != before {
+		t.Fatal("nobody changed the database")
+	}
+}
+
+// TestForgedForms asks for every changing route without a token, with one of another browser,
+// and with a good one from another site.
+func TestForgedForms(t *testing.T) {
+	f := newFixture(t)
+	id := f.owner("Example", ownerEmail, "example.com")
+	b, stranger := f.admin(), f.browser()
+	stranger.get("/login")
+	before := f.dump()
+	n := 0
+	for i, r := range f.panel.routes() {
+		if r.method == http.MethodGet {
+			continue
+		}
+		n++
+		thing := thing{customer: id.String(), user: "1", domain: "example.com", address: "info@example.com"}
+		good := b.token
+		for _, token := range []string{"", stranger.token, good[1:] + "x"} {
+			b.token = token
+			if a := b.ask(r, thing, i); a.code != http.StatusForbidden {
+				t.Errorf("%s with token %.5q: %d", r.path, token, a.code)
+			}
+		}
+		for _, header := range [][2]string{{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "null"}} {
+			req, _ := http.NewRequest("POST", f.server.URL+thing.path(r.path), strings.NewReader("csrf="+good))
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			req.Header.Set(header[0], header[1])
+			if a := b.do(req); a.code != http.StatusForbidden {
+				t.Errorf("%s with %v: %d", r.path, header, a.code)
+			}
+		}
+		b.token = good
+	}
+	if n < 20 {
+		t.Fatalf("only %d changing routes", n)
+	}
+	if f.dump() != before {
+		t.Fatal("a forged form changed the database")
+	}
+}
+
+func TestNoOtherMethodsAndNoTrailingWays(t *testing.T) {
+	f := newFixture(t)
+	b := f.admin()
+	for _, method := range []string{"PUT", "DELETE", "PATCH", "TRACE"} {
+		req, _ := http.NewRequest(method, f.server.URL+"/mailboxes", nil)
+		if a := b.do(req); a.code != http.StatusNotFound {
+			t.Errorf("%s: %d", method, a.code)
+		}
+	}
+}
