@@ -25,8 +25,9 @@ import (
 	"github.com/postchi/postchi/panel/session"
 )
 
-// shutdownTime is how long running transactions may take after SIGTERM.
-const shutdownTime = 10 * time.Second
+// shutdownTime is how long running transactions may take after SIGTERM: the program is to be
+// gone after 10 s, and what is left then is cut and closed.
+const shutdownTime = 8 * time.Second
 
 func (c *cli) serveCommand() *cobra.Command {
 	return &cobra.Command{Use: "serve", Short: "Run the panel and the mail server", Args: exactly(0), RunE: func(cmd *cobra.Command, _ []string) error {
