@@ -204,5 +204,9 @@ func unavailable(err error) error {
 	if errors.As(err, &e) {
 		return err
 	}
-	return &models.Error{Kind: models.Unavailable, Key: "db.unavailable", Msg: "The database cannot be reached at the moment.", Err: fmt.Errorf("database: %w", err)}
+	e = &models.Error{Kind: models.Unavailable, Key: "db.unavailable", Msg: "The database cannot be reached at the moment.", Err: fmt.Errorf("database: %w", err)}
+	if IsFull(err) { // as the store of messages says it: to a sender both are one disk
+		e.Key, e.Msg = "store.full", "There is no space left at the moment."
+	}
+	return e
 }

@@ -50,6 +50,16 @@ func IsDuplicate(err error) bool {
 // such a function again by itself.
 func IsConflict(err error) bool { return conflict(err) }
 
+// IsFull reports whether err says that the database has no room to write into; it can be read.
+func IsFull(err error) bool {
+	var m *mysql.MySQLError
+	if errors.As(err, &m) {
+		return m.Number == 1021 || m.Number == 1114
+	}
+	var s *sqlite.Error
+	return errors.As(err, &s) && s.Code()&0xff == sqliteFull
+}
+
 func conflict(err error) bool {
 	var m *mysql.MySQLError
 	return errors.As(err, &m) && slices.Contains(mysqlConflicts, m.Number)

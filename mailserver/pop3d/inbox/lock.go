@@ -42,6 +42,12 @@ func (l *locks) acquire(ctx context.Context, mailbox models.ID) (release func(),
 	}
 	l.tidy(ctx)
 	lease, err := l.lease(ctx, mailbox)
+	if db.IsFull(err) && l.db.Dialect() == db.SQLite {
+		// Mail can be read though nothing can be written. No other process serves an SQLite
+		// database, so the map is lock enough meanwhile.
+		l.log.Warn("maildrop opened without a lease", slog.Int64("mailbox_id", int64(mailbox)), slog.Any("err", err))
+		return func() { l.leave(mailbox, true) }, nil
+	}
 	if err != nil {
 		l.leave(mailbox, !models.Is(err, models.Conflict))
 		if models.Is(err, models.Conflict) {
