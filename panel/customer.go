@@ -56,7 +56,7 @@ func (p *Panel) newCustomer(r *request) error { return p.customerNewPage(r, r.pr
 func (p *Panel) customerNewPage(r *request, f *form) error {
 	page := &customerNewPage{Form: f, Token: token(f), UserOpen: f.text("user_email") != ""}
 	page.More = f.text("domains")+f.text("mailboxes")+f.text("storage")+f.text("external_id") != ""
-	page.Nav, page.Here = "customers", "/customers/new"
+	page.Nav, page.Here, page.Secret = "customers", "/customers/new", true
 	f.set("user_password", password.Generate())
 	f.set("storage_unit", "GB")
 	return r.render(f.status(), "customer_new", page, f)
@@ -127,7 +127,7 @@ func (p *Panel) customerPage(r *request, id models.ID, forms *customerForms) err
 		return err
 	}
 	page := &customerPage{Customer: c, customerForms: *forms, Token: newFormToken()}
-	page.Nav, page.Here = "customers", "/customers/"+id.String()
+	page.Nav, page.Here, page.Secret = "customers", "/customers/"+id.String(), true
 	if page.Users, err = p.Service.Users(r.ctx(), r.viewer, id); err != nil {
 		return err
 	}

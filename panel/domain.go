@@ -81,6 +81,7 @@ func (p *Panel) domainNewPage(r *request, f *form) error {
 		return err
 	}
 	page := &domainNewPage{Add: add}
+	page.Secret = true
 	page.Nav, page.Here = "domains", "/domains/new"
 	return r.render(f.status(), "domain_new", page, f)
 }

@@ -46,6 +46,7 @@ func (p *Panel) home(r *request) error {
 		if page.First, err = p.domainForm(r, f); err != nil {
 			return err
 		}
+		page.Secret = true
 		return r.render(http.StatusOK, "home", page, f)
 	}
 	page.NextDomain = o.Domains == 0

@@ -74,7 +74,6 @@ func (p *Panel) logout(r *request) error {
 	if err := r.sess.LogOut(); err != nil {
 		return models.Unavailablef(err, "The session cannot be ended right now.")
 	}
-	r.Response().Header().Set("Clear-Site-Data", `"cache"`)
 	return r.redirect("/login")
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/password"
 	"github.com/postchi/postchi/panel/clientsetup"
 )
 
@@ -243,6 +244,7 @@ func (p *Panel) mailboxPage(r *request, forms *mailboxForms) error {
 		return r.redirect("/bin?q=" + url.QueryEscape(row.Address))
 	}
 	page := &mailboxPage{Row: row, mailboxForms: *forms, BinDays: p.BinDays}
+	page.Secret = true
 	page.Nav, page.Here = "mailboxes", mailboxPath(row.Address)
 	if page.Logins, err = r.logins(row.Address); err != nil {
 		return err
@@ -267,7 +269,7 @@ func (page *mailboxPage) fill(row *models.MailboxRow) int {
 		}
 	}
 	if page.Password == nil {
-		page.Password = newForm(nil)
+		page.Password = newForm(url.Values{"password": {password.Generate()}})
 	}
 	page.Token = token(page.Password)
 	if page.Quota == nil {

@@ -71,6 +71,9 @@ func TestEveryPage(t *testing.T) {
 			if m := inline.FindString(a.body); m != "" {
 				t.Errorf("%s has inline script or style, or an address elsewhere: %q", path, m)
 			}
+			if title := regexp.MustCompile(`<title>([^<]*)</title>`).FindStringSubmatch(a.body); title == nil || strings.Contains(title[1], "&lt;bdi") {
+				t.Errorf("%s has the title %q", path, title)
+			}
 			if n := len(heads.FindAllString(a.body, -1)); n != 1 {
 				t.Errorf("%s has %d h1", path, n)
 			}

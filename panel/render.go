@@ -66,7 +66,7 @@ type common struct {
 	Nav     string // the place in the navigation that the page belongs to
 	Here    string // where a change of language leads back
 	Version string
-	Secret  bool // the page shows a password
+	Secret  bool // the page shows a password, or proposes one
 }
 
 func (c *common) base() *common { return c }

@@ -55,6 +55,9 @@ func (p *Panel) newEcho() *echo.Echo {
 	})
 	for _, r := range p.routes() {
 		e.Add(r.method, r.path, p.wrap(r))
+		if r.method == http.MethodGet {
+			e.Add(http.MethodHead, r.path, p.wrap(r))
+		}
 	}
 	return e
 }

@@ -1,6 +1,6 @@
 // What scripts add to pages that work without them. Each module looks for its data-*
 // attributes under a root, so that a replaced fragment is dressed like a whole page.
-import { copies } from "./copy.js";
+import { copies, prints } from "./copy.js";
 import { passwords } from "./password.js";
 import { forms } from "./forms.js";
 import { fragments } from "./fragments.js";
@@ -9,6 +9,7 @@ import { leaving } from "./leaving.js";
 
 export function dress(root) {
   copies(root);
+  prints(root);
   passwords(root);
   forms(root);
 }

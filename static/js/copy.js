@@ -21,6 +21,18 @@ export function copies(root) {
   }
 }
 
+// prints puts a button at each [data-print] that prints the page.
+export function prints(root) {
+  for (const holder of root.querySelectorAll("[data-print]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.id = "print";
+    button.append(icon("print"), document.createTextNode(holder.dataset.print));
+    button.addEventListener("click", () => window.print());
+    holder.replaceWith(button);
+  }
+}
+
 async function copy(button, holder) {
   if (!(await write(holder.dataset.copy))) {
     say(word("copyFailed"));
