@@ -78,6 +78,9 @@ func (s *changeSet) encode() string {
 // decodeChanges reads what encode wrote; what it cannot read becomes ChangedAll, since a
 // newer Postchi may have written it.
 func decodeChanges(s string) []Change {
+	if s == "" {
+		return nil // a row that is there as the key of its transaction alone
+	}
 	var out []Change
 	for item := range strings.SplitSeq(s, ",") {
 		if len(item) < 2 {
@@ -93,40 +96,44 @@ func decodeChanges(s string) []Change {
 }
 
 // stream is one writer's row of numbers in table changes: dense, from 1, in the order of
-// commits. The zero value has not begun.
+// commits. The zero value has not begun. On MySQL every transaction that wrote something has a
+// row, though nobody is to be told of anything: (stream, seq) is the key by which a transaction
+// is found again whose COMMIT was lost.
 type stream struct {
-	id      models.ID
-	seq     int64
-	pending models.ID // set while a row of the open transaction awaits its commit
+	id    models.ID
+	begun bool // its row in streams is committed
+	seq   int64
+	open  bool // a row of the running transaction awaits its commit
 }
 
 // record writes the changes of a transaction under the stream's next number.
-func (s *stream) record(ctx context.Context, w *writer, changes *changeSet) error {
-	s.pending = 0
-	if len(changes.items) == 0 {
+func (s *stream) record(ctx context.Context, w *writer, changes *changeSet, wrote bool) error {
+	s.open = false
+	if len(changes.items) == 0 && (w.dialect == SQLite || !wrote) {
 		return nil
 	}
 	at := int64(models.At(w.db.Now()))
-	tx := &Tx{db: w.db, conn: w.conn, prepare: w.dialect == SQLite, stmts: w.stmts}
-	id := s.id
-	if id == 0 {
-		id = w.db.ids.New()
-		if _, err := tx.ExecContext(ctx, "INSERT INTO streams (stream, process, started_at) VALUES (?, ?, ?)", id, w.db.node.process, at); err != nil {
+	tx := w.tx(nil)
+	if s.id == 0 {
+		s.id = w.db.ids.New()
+		w.db.watch.own(s.id)
+	}
+	if !s.begun {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO streams (stream, process, started_at) VALUES (?, ?, ?)", s.id, w.db.node.process, at); err != nil {
 			return fmt.Errorf("begin stream: %w", err)
 		}
-		w.db.watch.own(id)
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO changes (stream, seq, at, items) VALUES (?, ?, ?, ?)", id, s.seq+1, at, changes.encode())
+	_, err := tx.ExecContext(ctx, "INSERT INTO changes (stream, seq, at, items) VALUES (?, ?, ?, ?)", s.id, s.seq+1, at, changes.encode())
 	if err != nil {
 		return fmt.Errorf("record changes: %w", err)
 	}
-	s.pending = id
+	s.open = true
 	return nil
 }
 
-// committed takes the pending number into use.
+// committed takes the open number into use.
 func (s *stream) committed() {
-	if s.pending != 0 {
-		s.id, s.seq, s.pending = s.pending, s.seq+1, 0
+	if s.open {
+		s.begun, s.seq, s.open = true, s.seq+1, false
 	}
 }

@@ -80,7 +80,8 @@ type DB struct {
 }
 
 // ErrUnknownCommit is in the tree of an error of Write when the connection was lost during
-// COMMIT: the rows may be there or not. Look for a unique key of yours before you retry.
+// COMMIT and the database stayed away while Write looked for the outcome: the rows may be there
+// or not. Look for a unique key of yours before you retry.
 var ErrUnknownCommit = errors.New("outcome of COMMIT is not known")
 
 // ErrClosed is returned by Write after Close.

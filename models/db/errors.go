@@ -65,7 +65,12 @@ func conflict(err error) bool {
 	return errors.As(err, &m) && slices.Contains(mysqlConflicts, m.Number)
 }
 
-func retry(err error) bool { return conflict(err) || connectionLost(err) }
+// retry reports whether a transaction that ended with err may be run again: nothing of it was
+// committed.
+func retry(err error) bool {
+	var lost lostCommit
+	return conflict(err) || connectionLost(err) || errors.As(err, &lost)
+}
 
 func connectionLost(err error) bool {
 	var op *net.OpError

@@ -4,13 +4,21 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/postchi/postchi/models"
 )
 
 // Leases are locks over all processes of a database: rows taken by compare-and-swap.
-type Leases struct{ db *DB }
+type Leases struct {
+	db *DB
+
+	mu sync.Mutex
+	// doubt has the names of leases that the database may say are ours while nobody here holds
+	// them: an Acquire or a Release of which the outcome is not known. They are as good as free.
+	doubt map[string]bool
+}
 
 // Lease is a held lock. Token grows with every holder: who stores it with his results can
 // refuse those of a holder that was too slow.
@@ -40,10 +48,32 @@ func (d *DB) leaseNow(ctx context.Context, q Querier) (models.Micros, error) {
 func (l *Leases) Acquire(ctx context.Context, name string, ttl time.Duration) (*Lease, error) {
 	lease := &Lease{Name: name, leases: l, ttl: ttl}
 	err := l.db.Write(ctx, func(ctx context.Context, tx *Tx) error { return lease.take(ctx, tx) })
+	if err == nil || errors.Is(err, ErrUnknownCommit) {
+		l.doubtful(name, err != nil)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return lease, nil
+}
+
+func (l *Leases) doubtful(name string, yes bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !yes {
+		delete(l.doubt, name)
+		return
+	}
+	if l.doubt == nil {
+		l.doubt = map[string]bool{}
+	}
+	l.doubt[name] = true
+}
+
+func (l *Leases) inDoubt(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubt[name]
 }
 
 func held(name string) error {
@@ -75,7 +105,7 @@ func (lease *Lease) take(ctx context.Context, tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	if !free {
+	if !free && (owner != d.node.process || !lease.leases.inDoubt(lease.Name)) {
 		return held(lease.Name)
 	}
 	lease.Token = token + 1
@@ -118,13 +148,18 @@ func (lease *Lease) Renew(ctx context.Context) error {
 	})
 }
 
-// Release gives the lease back; one that was lost is no error.
+// Release gives the lease back; one that was lost is no error. After an error this process may
+// take it again nevertheless, and the others may once it is gone.
 func (lease *Lease) Release(ctx context.Context) error {
 	d := lease.leases.db
-	return d.Write(ctx, func(ctx context.Context, tx *Tx) error {
+	err := d.Write(ctx, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE leases SET owner = 0, expires_at = 1 WHERE name = ? AND owner = ? AND token = ?", lease.Name, d.node.process, lease.Token)
 		return err
 	})
+	if err != nil {
+		lease.leases.doubtful(lease.Name, true)
+	}
+	return err
 }
 
 func changedOne(name string) func(sql.Result, error) error {

@@ -21,10 +21,12 @@ type Tx struct {
 	prepare bool                 // SQLite; on MySQL the driver interpolates and saves a round trip
 	stmts   map[string]*sql.Stmt // of the connection, kept over transactions
 	changes *changeSet
+	wrote   *bool // set by whatever may change something; nil = nobody asks
 }
 
 // ExecContext runs a statement that returns no rows.
 func (tx *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	tx.writes()
 	if !tx.prepare {
 		return tx.conn.ExecContext(ctx, query, args...)
 	}
@@ -59,7 +61,14 @@ func (tx *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *s
 
 // PrepareContext is there for gorm's ConnPool; the caller closes the statement.
 func (tx *Tx) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	tx.writes()
 	return tx.conn.PrepareContext(ctx, query)
+}
+
+func (tx *Tx) writes() {
+	if tx.wrote != nil {
+		*tx.wrote = true
+	}
 }
 
 // Dialect returns the kind of database.

@@ -12,6 +12,7 @@ import (
 const (
 	maxGroup    = 256              // callers that share one transaction on SQLite
 	maxAttempts = 12               // of one transaction on MySQL after conflicts
+	maxLost     = 3                // of one transaction when its connection or its COMMIT is lost
 	writeLimit  = 30 * time.Second // for one transaction, waiting for locks included
 )
 
@@ -20,6 +21,7 @@ type request struct {
 	ctx     context.Context
 	fn      func(context.Context, *Tx) error
 	changes changeSet
+	wrote   bool // fn ran statements that may have changed something
 	err     error
 	panic   any
 	done    chan struct{}
@@ -33,9 +35,10 @@ type request struct {
 // itself, and runs again after a conflict; so fn must reset its results when it starts, and
 // do no hashing, network or file work. At most 100 ms and 500 rows; cut longer work in pieces.
 //
-// fn's own error comes back as it is. Failures of the database come as Unavailable; when the
-// connection was lost during COMMIT, ErrUnknownCommit is in the error's tree as well. A ctx
-// that ends while fn waits for its turn ends the wait; once fn has begun it is finished.
+// fn's own error comes back as it is. Failures of the database come as Unavailable. When the
+// connection was lost during COMMIT its outcome is looked up; only if the database stays away
+// meanwhile it remains unknown, and ErrUnknownCommit is in the error's tree as well. A ctx that
+// ends while fn waits for its turn ends the wait; once fn has begun it is finished.
 func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	if tx := TxOf(ctx); tx != nil && tx.db == d {
 		return fn(ctx, tx)
@@ -127,21 +130,20 @@ func (w *writer) serve(group []*request) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
 	defer cancel()
+	lost := 0
 	for attempt := 1; ; attempt++ {
 		err := w.transaction(ctx, live)
 		if err == nil {
 			break
 		}
-		if attempt < maxAttempts && retry(err) && ctx.Err() == nil {
-			if connectionLost(err) && attempt > 2 {
-				fail(live, err)
-				break
-			}
-			time.Sleep(time.Duration(rand.Int64N(int64(attempt) * int64(3*time.Millisecond))))
-			continue
+		if !conflict(err) {
+			lost++
 		}
-		fail(live, err)
-		break
+		if attempt >= maxAttempts || lost >= maxLost || !retry(err) || ctx.Err() != nil {
+			fail(live, err)
+			break
+		}
+		time.Sleep(time.Duration(rand.Int64N(int64(attempt) * int64(3*time.Millisecond))))
 	}
 	for _, req := range live {
 		close(req.done)
@@ -162,13 +164,13 @@ func (w *writer) transaction(ctx context.Context, group []*request) error {
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	if _, err := w.conn.ExecContext(ctx, w.begin()); err != nil {
+	if err := w.exec(ctx, w.begin()); err != nil {
 		w.disconnect()
 		return fmt.Errorf("begin: %w", err)
 	}
 	alone := len(group) == 1
 	var all changeSet
-	good := 0
+	good, wrote := 0, false
 	for _, req := range group {
 		if err := w.one(ctx, req, alone); err != nil {
 			w.rollback()
@@ -176,6 +178,7 @@ func (w *writer) transaction(ctx context.Context, group []*request) error {
 		}
 		if req.err == nil && req.panic == nil {
 			good++
+			wrote = wrote || req.wrote
 			all.merge(&req.changes)
 		}
 	}
@@ -183,46 +186,30 @@ func (w *writer) transaction(ctx context.Context, group []*request) error {
 		w.rollback()
 		return nil
 	}
-	if err := w.stream.record(ctx, w, &all); err != nil {
+	if err := w.stream.record(ctx, w, &all, wrote); err != nil {
 		w.rollback()
-		return err
+		return w.recordFailed(group, err)
 	}
-	if _, err := w.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		return w.commitFailed(group, err)
+	if err := w.exec(ctx, "COMMIT"); err != nil {
+		return w.commitFailed(group, &all, err)
 	}
 	w.stream.committed()
 	w.db.watch.local(all.list())
 	return nil
 }
 
-// commitFailed answers a group whose COMMIT failed. A conflict means that the database has
-// rolled it back, and the group may run again; anything else leaves the outcome open.
-func (w *writer) commitFailed(group []*request, err error) error {
-	w.rollback()
-	w.stream = stream{} // its next number may be taken
-	if conflict(err) {
-		return err
-	}
-	w.disconnect()
-	for _, req := range group {
-		if req.err == nil {
-			req.err = unavailable(errors.Join(ErrUnknownCommit, err))
-		}
-	}
-	return nil
-}
-
 // one runs one request inside the open transaction. Its error means that the transaction as a
 // whole is lost.
 func (w *writer) one(ctx context.Context, req *request, alone bool) error {
-	req.err, req.panic, req.changes = nil, nil, changeSet{}
+	req.err, req.panic, req.changes, req.wrote = nil, nil, changeSet{}, false
 	if !alone {
-		if _, err := w.conn.ExecContext(ctx, "SAVEPOINT item"); err != nil {
+		if err := w.exec(ctx, "SAVEPOINT item"); err != nil {
 			return fmt.Errorf("savepoint: %w", err)
 		}
 	}
-	tx := &Tx{db: w.db, conn: w.conn, prepare: w.dialect == SQLite, stmts: w.stmts, changes: &req.changes}
-	w.call(ctx, req, tx)
+	tx := w.tx(&req.changes)
+	tx.wrote = &req.wrote
+	w.call(ctx, req, &tx)
 	if alone {
 		err := req.err
 		switch {
@@ -236,21 +223,17 @@ func (w *writer) one(ctx context.Context, req *request, alone bool) error {
 		return nil
 	}
 	if req.err == nil && req.panic == nil {
-		_, err := w.conn.ExecContext(ctx, "RELEASE item")
-		return err
-	}
-	// After a full disk or an I/O error SQLite has rolled everything back by itself, and there
-	// is no savepoint any more.
-	if _, err := w.conn.ExecContext(ctx, "ROLLBACK TO item"); err != nil {
-		return errors.Join(req.err, err)
-	}
-	if _, err := w.conn.ExecContext(ctx, "RELEASE item"); err != nil {
-		return err
+		return w.exec(ctx, "RELEASE item")
 	}
 	if fatal(req.err) {
 		req.err = unavailable(req.err)
 	}
-	return nil
+	// After a full disk or an I/O error SQLite has rolled everything back by itself, and there
+	// is no savepoint any more.
+	if err := w.exec(ctx, "ROLLBACK TO item"); err != nil {
+		return errors.Join(req.err, err)
+	}
+	return w.exec(ctx, "RELEASE item")
 }
 
 // call runs fn with a context that carries the transaction. It does not end with the caller's:
@@ -262,6 +245,17 @@ func (w *writer) call(ctx context.Context, req *request, tx *Tx) {
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
 	req.err = req.fn(context.WithValue(inner, txKey{}, tx), tx)
+}
+
+// exec runs a statement of the transaction itself.
+func (w *writer) exec(ctx context.Context, statement string) error {
+	tx := w.tx(nil)
+	_, err := tx.ExecContext(ctx, statement)
+	return err
+}
+
+func (w *writer) tx(changes *changeSet) Tx {
+	return Tx{db: w.db, conn: w.conn, prepare: w.dialect == SQLite, stmts: w.stmts, changes: changes}
 }
 
 func (w *writer) begin() string {
