@@ -212,3 +212,14 @@ func TestHealth(t *testing.T) {
 		}
 	}
 }
+
+func TestHeadAnswersLikeGet(t *testing.T) {
+	f := newFixture(t)
+	b := f.admin()
+	for _, path := range []string{"/", "/mailboxes", "/login", "/static/x/css/base.css"} {
+		req, _ := http.NewRequest("HEAD", f.server.URL+path, nil)
+		if a, want := b.do(req), b.get(path); a.code != want.code || a.body != "" {
+			t.Errorf("%s: HEAD %d, GET %d", path, a.code, want.code)
+		}
+	}
+}
