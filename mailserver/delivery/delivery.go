@@ -50,7 +50,10 @@ type Config struct {
 }
 
 // Delivery delivers. Safe for concurrent use.
-type Delivery struct{ config Config }
+type Delivery struct {
+	config Config
+	usage  usage
+}
 
 // New returns a Delivery.
 func New(c Config) *Delivery {
@@ -60,7 +63,7 @@ func New(c Config) *Delivery {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Delivery{c}
+	return &Delivery{config: c}
 }
 
 // Body is a message in its final form. Reading it again gives the same bytes.
@@ -101,7 +104,12 @@ func (d *Delivery) Accept(ctx context.Context, e Envelope, body Body) error {
 		arrival.Targets[i] = target(&e, &e.Recipients[i])
 	}
 	if err := d.config.Mailboxes.Deliver(ctx, arrival); err != nil { // settles or discards the blob
+		d.usage.forget(e.Recipients)
 		return fmt.Errorf("deliver message: %w", err)
+	}
+	for i := range arrival.Targets {
+		t := &arrival.Targets[i]
+		d.usage.delivered(t.Mailbox, body.Size()+int64(len(t.Prefix)))
 	}
 	d.record(&e, staged.ID, contents, body.Size(), now)
 	return nil

@@ -22,11 +22,11 @@ func (d *Delivery) Recipient(ctx context.Context, addr address.Address, declared
 	if r.QuotaBytes == 0 && r.QuotaMessages == 0 {
 		return r, nil
 	}
-	usage, err := d.config.Mailboxes.Usage(ctx, r.MailboxID)
+	ok, err := d.hasRoom(ctx, r, declared)
 	if err != nil {
 		return nil, err
 	}
-	if !room(usage[r.MailboxID], r, declared) {
+	if !ok {
 		return nil, models.Errorf(models.Full, "mailbox.full", "The mailbox %s is full.", r.Mailbox).With("mailbox", r.MailboxID)
 	}
 	return r, nil
@@ -39,6 +39,22 @@ func off(r *models.Recipient) *models.Error {
 		e.Msg += " Reason: " + r.Reason
 	}
 	return e
+}
+
+// hasRoom looks whether one more message may come. That a mailbox has room is believed for a
+// moment after it was read, with what was delivered since counted in; that it is full is always
+// read. The transaction decides in any case.
+func (d *Delivery) hasRoom(ctx context.Context, r *models.Recipient, declared int64) (bool, error) {
+	if used, ok := d.usage.get(r.MailboxID, d.config.Now()); ok && room(used, r, declared) {
+		return true, nil
+	}
+	now := d.config.Now()
+	all, err := d.config.Mailboxes.Usage(ctx, r.MailboxID)
+	if err != nil {
+		return false, err
+	}
+	d.usage.put(r.MailboxID, all[r.MailboxID], now)
+	return room(all[r.MailboxID], r, declared), nil
 }
 
 // room is the rule of mailstore.Deliver: one more message may come while used < quota, and if

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postchi/postchi/models"
@@ -20,8 +21,9 @@ const (
 
 // watch tells watchers of changes: our own at once, those of other processes by polling.
 type watch struct {
-	db   *DB
-	wake chan struct{}
+	db       *DB
+	wake     chan struct{}
+	accounts atomic.Int64 // rises with each change that ofAccounts knows
 
 	mu       sync.Mutex
 	queued   []Change
@@ -68,6 +70,9 @@ func (w *watch) own(stream models.ID) {
 func (w *watch) local(changes []Change) {
 	if len(changes) == 0 {
 		return
+	}
+	if ofAccounts(changes) {
+		w.accounts.Add(1) // here, so that who has written reads what he wrote
 	}
 	w.mu.Lock()
 	w.queued = append(w.queued, changes...)
@@ -144,6 +149,9 @@ func (w *watch) poll() {
 		w.closeConn()
 		w.db.config.Log.Debug("cannot read changes", "err", err)
 		return
+	}
+	if ofAccounts(changes) {
+		w.accounts.Add(1)
 	}
 	w.tell(changes)
 }

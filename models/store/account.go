@@ -38,6 +38,25 @@ func (s *Store) AccountByID(ctx context.Context, kind models.AccountKind, id mod
 	return s.mailboxAccount(ctx, mailboxAccount+"mailboxes.id = ?", id)
 }
 
+// RecentAccount is AccountByID with an answer as old as that of db.Recent: enough to see whether
+// somebody who has logged in may still send, too old for a log-in.
+func (s *Store) RecentAccount(ctx context.Context, kind models.AccountKind, id models.ID) (*models.Account, error) {
+	if kind != models.AccountMailbox || db.TxOf(ctx) != nil {
+		return s.AccountByID(ctx, kind, id)
+	}
+	a, err := s.accounts.Get(id, func() (models.Account, error) {
+		a, err := s.AccountByID(ctx, kind, id)
+		if err != nil {
+			return models.Account{}, err
+		}
+		return *a, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
 // mailboxAccount leaves choosing among several to Go: sorting costs MariaDB as much again as
 // the look-up.
 func (s *Store) mailboxAccount(ctx context.Context, query string, arg any) (*models.Account, error) {

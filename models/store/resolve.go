@@ -5,6 +5,7 @@ import (
 
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/address"
+	"github.com/postchi/postchi/models/db"
 )
 
 // Resolve returns where mail to a normalized address goes now: the mailbox of exactly this
@@ -14,9 +15,26 @@ import (
 // Errors: Denied recipient.elsewhere if no active domain of ours has the name, NotFound
 // recipient.unknown (bin included), Unavailable recipient.nobody_yet for postmaster and abuse
 // of a domain that has no mailbox, Unavailable when the database is away. Whether the mailbox
-// takes mail at all is in the Recipient.
+// takes mail at all is in the Recipient. The answer may be as old as that of db.Recent.
 func (s *Store) Resolve(ctx context.Context, addr address.Address) (*models.Recipient, error) {
 	addr = addr.Lower()
+	if db.TxOf(ctx) != nil {
+		return s.resolve(ctx, addr)
+	}
+	r, err := s.recipients.Get(addr, func() (models.Recipient, error) {
+		r, err := s.resolve(ctx, addr)
+		if err != nil {
+			return models.Recipient{}, err
+		}
+		return *r, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+func (s *Store) resolve(ctx context.Context, addr address.Address) (*models.Recipient, error) {
 	var domain models.ID
 	var postmaster, abuse *models.ID
 	err := s.row(ctx, "SELECT id, postmaster_id, abuse_id FROM domains WHERE active_name = ?", []any{addr.Domain}, &domain, &postmaster, &abuse)

@@ -24,6 +24,7 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/address"
 	"github.com/postchi/postchi/models/db"
 )
 
@@ -34,6 +35,9 @@ type Store struct {
 
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt // of the read pool, for the queries of every log-in and recipient
+
+	recipients *db.Recent[address.Address, models.Recipient]
+	accounts   *db.Recent[models.ID, models.Account] // of mailboxes
 }
 
 // New returns the store on an open, migrated database. A nil log drops gorm's warnings.
@@ -58,7 +62,10 @@ func New(d *db.DB, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, failed("open", err)
 	}
-	return &Store{d: d, gorm: g, stmts: map[string]*sql.Stmt{}}, nil
+	return &Store{
+		d: d, gorm: g, stmts: map[string]*sql.Stmt{},
+		recipients: db.NewRecent[address.Address, models.Recipient](d), accounts: db.NewRecent[models.ID, models.Account](d),
+	}, nil
 }
 
 // Close frees the prepared statements; the database stays open.
