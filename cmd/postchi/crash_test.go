@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,6 +109,34 @@ func (l *load) strike(kill func()) {
 			return
 		}
 	}
+}
+
+// TestCrashDatabase kills mariadbd instead, while Postchi lives on and holds the messages that
+// wait for their COMMIT: it must find out which of them the database kept.
+func TestCrashDatabase(t *testing.T) {
+	server := ownServer(t)
+	in := newInstance(t, server.URL("postchi"))
+	in.start()
+	in.populate("crash.example", "one", "two", "three", "four")
+	l := in.startLoad(crashSenders, 64<<10, "one@crash.example", "two@crash.example", "three@crash.example", "four@crash.example")
+	var hits []int64
+	for range *crashKills {
+		target := l.accepted.Load() + ackedPerKill/2
+		within(t, 30*time.Second, "messages accepted", func() bool { return l.accepted.Load() >= target })
+		l.strike(func() {
+			hits = append(hits, l.waiting.Load())
+			server.Signal(syscall.SIGKILL)
+		})
+		time.Sleep(rand.N(500 * time.Millisecond)) // away for a while, or hardly at all
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.stop()
+	t.Logf("%d kills; messages waiting at each: %v", len(hits), hits)
+	checkLoad(t, l)
+	checkCounters(t, in, l.to)
+	checkReferences(t, in, server.URL("postchi"))
 }
 
 // checkCounters proves the counters of mailboxes as an administrator would.
