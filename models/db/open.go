@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -39,11 +40,11 @@ func openPools(config Config) (pools, error) {
 	if config.URL == "" || config.URL == "sqlite" {
 		return openSQLite(config)
 	}
-	dsn, err := mysqlDSN(config.URL)
+	c, err := mysqlConfig(config)
 	if err != nil {
 		return pools{}, err
 	}
-	return openMySQL(config, dsn)
+	return openMySQL(config, c)
 }
 
 // openSQLite opens a pool for reading and one for writing. The pragmas stand in the DSN so
@@ -78,11 +79,12 @@ func openSQLite(config Config) (pools, error) {
 	return pools{dialect: SQLite, read: read, write: write}, nil
 }
 
-func openMySQL(config Config, dsn string) (pools, error) {
-	read, err := sql.Open("mysql", dsn)
+func openMySQL(config Config, c *mysql.Config) (pools, error) {
+	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		return pools{}, err
 	}
+	read := sql.OpenDB(connector)
 	n := config.Readers
 	if n == 0 {
 		n = 32
@@ -90,22 +92,27 @@ func openMySQL(config Config, dsn string) (pools, error) {
 	read.SetMaxOpenConns(n)
 	read.SetMaxIdleConns(n)
 	read.SetConnMaxIdleTime(5 * time.Minute)
-	write, err := sql.Open("mysql", dsn)
-	if err != nil {
-		return pools{}, errors.Join(err, read.Close())
-	}
+	write := sql.OpenDB(connector)
 	write.SetMaxOpenConns(config.Writers + 2)
 	write.SetMaxIdleConns(config.Writers + 2)
 	return pools{dialect: MySQL, read: read, write: write}, nil
 }
 
-// mysqlDSN turns our URL into the driver's form. clientFoundRows makes an
+// driverLog takes what the driver has to say of broken connections, each of which the one who
+// used it is told as well.
+type driverLog struct{ log *slog.Logger }
+
+func (l driverLog) Print(v ...any) {
+	l.log.Debug("database driver", "said", strings.TrimSpace(fmt.Sprintln(v...)))
+}
+
+// mysqlConfig turns our URL into the driver's form. clientFoundRows makes an
 // UPDATE that changes nothing count its row, as on SQLite.
-func mysqlDSN(raw string) (string, error) {
-	u, err := url.Parse(raw)
+func mysqlConfig(config Config) (*mysql.Config, error) {
+	u, err := url.Parse(config.URL)
 	if err != nil || u.Scheme != "mysql" {
 		// The parse error would print the password.
-		return "", models.Errorf(models.Invalid, "config.database", "The database URL must be \"sqlite\" or mysql://user:password@host:3306/name.")
+		return nil, models.Errorf(models.Invalid, "config.database", "The database URL must be \"sqlite\" or mysql://user:password@host:3306/name.")
 	}
 	c := mysql.NewConfig()
 	c.User = u.User.Username()
@@ -122,7 +129,7 @@ func mysqlDSN(raw string) (string, error) {
 		}
 	}
 	if c.DBName == "" {
-		return "", models.Errorf(models.Invalid, "config.database", "The database URL names no database.")
+		return nil, models.Errorf(models.Invalid, "config.database", "The database URL names no database.")
 	}
 	if tls := q.Get("tls"); tls != "" {
 		c.TLSConfig = tls
@@ -139,5 +146,10 @@ func mysqlDSN(raw string) (string, error) {
 		"innodb_lock_wait_timeout": "5",
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
 	}
-	return c.FormatDSN(), nil
+	log := config.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c.Logger = driverLog{log}
+	return c, nil
 }
