@@ -1,18 +1,11 @@
 package mailstore_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
-	"io"
-	"math/rand/v2"
-	"net"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/postchi/postchi/mailserver/mailstore"
 	"github.com/postchi/postchi/mailserver/mailstore/mailstoretest"
@@ -20,130 +13,14 @@ import (
 	"github.com/postchi/postchi/models/db/dbtest"
 )
 
-// What a cutter does with a COMMIT.
-const (
-	pass      = iota
-	cutBefore // the server never hears of it
-	cutDuring // the server gets it, nobody waits for its answer
-	cutAfter  // the server has answered, the client does not hear of it
-)
-
-// cutter stands between the store and MariaDB and cuts connections at their COMMIT.
-type cutter struct {
-	ln     net.Listener
-	server string
-	decide func() int
-	cuts   atomic.Int64
-	conns  sync.WaitGroup
-}
-
-func newCutter(t *testing.T, server string, decide func() int) *cutter {
-	dir, err := os.MkdirTemp("", "cut") // short: the path of a socket has 108 bytes at most
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	ln, err := net.Listen("unix", filepath.Join(dir, "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cutter{ln: ln, server: server, decide: decide}
-	c.conns.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			c.conns.Go(func() { c.serve(conn) })
-		}
-	})
-	t.Cleanup(func() { ln.Close(); c.conns.Wait() })
-	return c
-}
-
-func (c *cutter) serve(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("unix", c.server)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	var mute atomic.Bool // the next answer is the server's word on a COMMIT that is to be lost
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := server.Read(buf)
-			if err != nil || mute.Load() {
-				break
-			}
-			if _, err := client.Write(buf[:n]); err != nil {
-				break
-			}
-		}
-		client.Close()
-	}()
-	c.forward(client, server, &mute)
-	if mute.Load() {
-		<-done
-	}
-	server.Close()
-	<-done
-}
-
-// forward passes packets on until one is to be cut.
-func (c *cutter) forward(client, server net.Conn, mute *atomic.Bool) {
-	in := bufio.NewReader(client)
-	for {
-		head := make([]byte, 4)
-		if _, err := io.ReadFull(in, head); err != nil {
-			return
-		}
-		body := make([]byte, binary.LittleEndian.Uint32(head)&0xffffff)
-		if _, err := io.ReadFull(in, body); err != nil {
-			return
-		}
-		what := pass
-		if string(body) == "\x03COMMIT" {
-			what = c.decide()
-		}
-		if what != pass {
-			c.cuts.Add(1)
-		}
-		if what == cutBefore {
-			return
-		}
-		if what == cutAfter {
-			mute.Store(true)
-		}
-		if _, err := server.Write(append(head, body...)); err != nil || what != pass {
-			return
-		}
-	}
-}
-
 // TestLostCommits cuts connections at COMMIT: nothing may be lost, nothing doubled, and what
 // Deliver says must be true.
 func TestLostCommits(t *testing.T) {
-	config := dbtest.MySQL(t)
-	u, err := url.Parse(config.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
+	t.Parallel()
+	plain := dbtest.MySQL(t)
 	var on atomic.Bool
-	cut := newCutter(t, q.Get("socket"), func() int {
-		if !on.Load() || rand.IntN(3) > 0 {
-			return pass
-		}
-		return cutBefore + rand.IntN(3)
-	})
-	q.Set("socket", cut.ln.Addr().String())
-	u.RawQuery = q.Encode()
-	direct := mailstoretest.Seg(t, config)
-	config.URL = u.String()
-	in := mailstoretest.Seg(t, config)
+	config, cutter := dbtest.NewCutter(t, plain, dbtest.EveryThird(&on))
+	direct, in := mailstoretest.Seg(t, plain), mailstoretest.Seg(t, config)
 
 	mailbox := in.Mailbox(t)
 	inbox, err := in.Store.Folder(context.Background(), mailbox, mailstore.Inbox)
@@ -156,7 +33,7 @@ func TestLostCommits(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
-			for n := range 15 {
+			for n := range 25 {
 				a := in.Arrival(t, mailstoretest.Message(n, 300), mailbox)
 				a.Targets[0].QuotaMessages = 1000
 				err := in.Store.Deliver(context.Background(), a)
@@ -169,7 +46,21 @@ func TestLostCommits(t *testing.T) {
 	wg.Wait()
 	on.Store(false)
 
-	rows, err := direct.Store.Messages(context.Background(), inbox.ID, 0, 1000)
+	good := truthful(t, direct, mailbox, inbox.ID, said)
+	t.Logf("%d cuts before, %d within, %d during, %d after COMMIT; %d of %d delivered",
+		cutter.Cuts(dbtest.CutBefore), cutter.Cuts(dbtest.CutWithin), cutter.Cuts(dbtest.CutDuring), cutter.Cuts(dbtest.CutAfter), good, len(said))
+	for c := dbtest.CutBefore; c <= dbtest.CutAfter; c++ {
+		if cutter.Cuts(c) == 0 {
+			t.Error("one kind of cut was not made")
+		}
+	}
+}
+
+// truthful checks that each arrival is there once if Deliver said so and else not at all, and
+// that everything is counted rightly. It returns how many are there.
+func truthful(t *testing.T, in *mailstoretest.Instance, mailbox, inbox models.ID, said map[models.ID]error) (good int) {
+	t.Helper()
+	rows, err := in.Store.Messages(context.Background(), inbox, 0, 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,27 +68,70 @@ func TestLostCommits(t *testing.T) {
 	for _, m := range rows {
 		times[m.BlobID]++
 	}
-	good := 0
 	for id, err := range said {
 		want := 0
 		if err == nil {
 			want = 1
 			good++
+		} else if !models.Is(err, models.Unavailable) {
+			t.Errorf("blob %d: %v", id, err)
 		}
 		if times[id] != want {
 			t.Errorf("blob %d is there %d times; Deliver said %v", id, times[id], err)
 		}
 	}
-	t.Logf("%d cuts, %d of %d delivered", cut.cuts.Load(), good, len(said))
-	if cut.cuts.Load() == 0 {
-		t.Error("no COMMIT was cut")
-	}
-	d, err := direct.Store.Recount(context.Background(), mailbox, false)
+	d, err := in.Store.Recount(context.Background(), mailbox, false)
 	if err != nil || d.Any() {
 		t.Errorf("%+v %v", d, err)
 	}
-	refs, err := direct.Store.RecountBlobs(context.Background(), false)
+	refs, err := in.Store.RecountBlobs(context.Background(), false)
 	if err != nil || len(refs) > 0 {
 		t.Errorf("%+v %v", refs, err)
+	}
+	return good
+}
+
+// TestDatabaseAwayAfterCommit lets the database stay away after a COMMIT for longer than Write
+// looks for its outcome: whoever waits for an arrival waits until it is known.
+func TestDatabaseAwayAfterCommit(t *testing.T) {
+	t.Parallel()
+	for name, what := range map[string]dbtest.Cut{"committed": dbtest.CutAfter, "not committed": dbtest.CutBefore} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			plain := dbtest.MySQL(t)
+			var on atomic.Bool
+			config, cutter := dbtest.NewCutter(t, plain, func() dbtest.Cut {
+				if on.Swap(false) {
+					return what
+				}
+				return dbtest.Pass
+			})
+			direct, in := mailstoretest.Seg(t, plain), mailstoretest.Seg(t, config)
+			mailbox := in.Mailbox(t)
+			inbox, err := in.Store.Folder(context.Background(), mailbox, mailstore.Inbox)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := in.Arrival(t, mailstoretest.Message(1, 300), mailbox)
+			cutter.RefuseAfterCut()
+			on.Store(true)
+			answer := make(chan error, 1)
+			go func() { answer <- in.Store.Deliver(context.Background(), a) }()
+			select {
+			case err := <-answer:
+				t.Fatalf("answered without knowing: %v", err)
+			case <-time.After(4 * time.Second):
+			}
+			if !cutter.Away() {
+				t.Fatal("nothing was cut")
+			}
+			began := time.Now()
+			cutter.Return()
+			if err = <-answer; err != nil {
+				t.Error(err)
+			}
+			t.Logf("%v, %v after the database came back", err, time.Since(began).Round(time.Millisecond))
+			truthful(t, direct, mailbox, inbox.ID, map[models.ID]error{a.Blob.ID: err})
+		})
 	}
 }

@@ -17,14 +17,10 @@ import (
 // TestLostCommits cuts connections right before, in the middle of, during and right after COMMIT.
 // Each write happens once or not at all, as Write says, whether it announces a change or not.
 func TestLostCommits(t *testing.T) {
+	t.Parallel()
 	plain := dbtest.MySQL(t)
 	var on atomic.Bool
-	config, cutter := dbtest.NewCutter(t, plain, func() dbtest.Cut {
-		if !on.Load() || rand.IntN(3) > 0 {
-			return dbtest.Pass
-		}
-		return dbtest.CutBefore + dbtest.Cut(rand.IntN(4))
-	})
+	config, cutter := dbtest.NewCutter(t, plain, dbtest.EveryThird(&on))
 	d, other := dbtest.Open(t, config), dbtest.Open(t, plain)
 	if err := other.Write(t.Context(), put("sum", "0")); err != nil {
 		t.Fatal(err)
@@ -104,6 +100,7 @@ func TestLostCommits(t *testing.T) {
 // TestUnknownCommit lets the database stay away after a COMMIT was sent: then nobody can know,
 // and Write says so.
 func TestUnknownCommit(t *testing.T) {
+	t.Parallel()
 	plain := dbtest.MySQL(t)
 	var away atomic.Bool
 	config, cutter := dbtest.NewCutter(t, plain, func() dbtest.Cut {
@@ -130,6 +127,7 @@ func TestUnknownCommit(t *testing.T) {
 // TestLeaseIsNotLostWithItsCommit cuts the connections under Acquire and Release: a lease that
 // nobody holds can be taken, by the process that may have left it in the table as well.
 func TestLeaseIsNotLostWithItsCommit(t *testing.T) {
+	t.Parallel()
 	plain := dbtest.MySQL(t)
 	var on atomic.Bool
 	config, _ := dbtest.NewCutter(t, plain, func() dbtest.Cut {

@@ -27,6 +27,22 @@ const (
 	CutAfter      // the server has answered, and the client does not hear of it
 )
 
+// EveryThird returns a function for NewCutter that cuts every third COMMIT while on says so, each
+// time in another way.
+func EveryThird(on *atomic.Bool) func() Cut {
+	var n atomic.Int64
+	return func() Cut {
+		if !on.Load() {
+			return Pass
+		}
+		i := n.Add(1)
+		if i%3 != 0 {
+			return Pass
+		}
+		return CutBefore + Cut(i/3%4)
+	}
+}
+
 // Cutter stands between a program and MariaDB. It understands as much of the protocol as it
 // takes to find a COMMIT and to cut its connection at an exact moment.
 type Cutter struct {
@@ -35,10 +51,10 @@ type Cutter struct {
 	cuts   [CutAfter + 1]atomic.Int64
 	conns  sync.WaitGroup
 
-	mu     sync.Mutex
-	open   map[net.Conn]bool
-	refuse bool // connections that would come after the next cut
-	closed bool
+	mu      sync.Mutex
+	open    map[net.Conn]bool
+	refuse  bool // connections that would come after the next cut
+	refused bool
 }
 
 // NewCutter returns a configuration that leads through a Cutter to the database of config, and
@@ -72,15 +88,30 @@ func NewCutter(t testing.TB, config db.Config, decide func() Cut) (db.Config, *C
 	return config, c
 }
 
-// RefuseAfterCut makes the server stay away from the next cut on: no connection comes through.
+// RefuseAfterCut makes the server stay away from the next cut until Return: no connection comes
+// through.
 func (c *Cutter) RefuseAfterCut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refuse = true
 }
 
-// away closes everything if the server is to be away from this cut on.
-func (c *Cutter) away() {
+// Return lets connections through again.
+func (c *Cutter) Return() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refuse, c.refused = false, false
+}
+
+// Away reports whether no connection comes through.
+func (c *Cutter) Away() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
+}
+
+// cut closes everything if the server is to be away from this cut on.
+func (c *Cutter) cut() {
 	c.mu.Lock()
 	refuse := c.refuse
 	c.mu.Unlock()
@@ -105,10 +136,10 @@ func (c *Cutter) accept(ln net.Listener) {
 func (c *Cutter) enter(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closed {
+	if !c.refused {
 		c.open[conn] = true
 	}
-	return !c.closed
+	return !c.refused
 }
 
 func (c *Cutter) leave(conn net.Conn) {
@@ -120,7 +151,7 @@ func (c *Cutter) leave(conn net.Conn) {
 func (c *Cutter) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = true
+	c.refused = true
 	for conn := range c.open {
 		conn.Close()
 	}
@@ -174,6 +205,9 @@ func (c *Cutter) forward(client, server net.Conn, mute *atomic.Bool) {
 			what = c.decide()
 			c.cuts[what].Add(1)
 		}
+		if what != Pass {
+			defer c.cut()
+		}
 		switch what {
 		case CutBefore:
 			return
@@ -181,9 +215,6 @@ func (c *Cutter) forward(client, server net.Conn, mute *atomic.Bool) {
 			packet = packet[:len(packet)/2]
 		case CutAfter:
 			mute.Store(true)
-		}
-		if what != Pass {
-			defer c.away()
 		}
 		if _, err := server.Write(packet); err != nil || what != Pass {
 			return
