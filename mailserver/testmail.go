@@ -16,7 +16,7 @@ import (
 // testWords is the test message in each language of the panel.
 var testWords = map[string]struct{ subject, body string }{
 	"en": {"Test message", "This message was sent from the panel of your mail server.\r\n\r\nIf you can read it in your mail app, receiving works. Answer it to yourself to see that sending works too.\r\n"},
-	"fa": {"نامهٔ آزمایشی", "این نامه از پنل سرور ایمیل شما فرستاده شده است.\r\n\r\nاگر آن را در برنامهٔ ایمیل خود می\u200cخوانید، دریافت نامه درست کار می‌کند. برای آزمودن ارسال، یک نامه برای خودتان بفرستید.\r\n"},
+	"fa": {"نامهٔ آزمایشی", "این نامه از پنل سرور ایمیل شما فرستاده شده است.\r\n\r\nاگر آن را در برنامهٔ ایمیل خود می\u200cخوانید، دریافت نامه درست کار می\u200cکند. برای آزمودن ارسال، یک نامه برای خودتان بفرستید.\r\n"},
 }
 
 // SendTest puts a test message into a mailbox, in a language of the panel ("fa", else
