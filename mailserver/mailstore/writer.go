@@ -118,17 +118,13 @@ func (s *Store) poll(yields *int) *item {
 	}
 }
 
-// commit writes a group and answers everybody in it. When the database refuses it, the group
-// is halved until the guilty one is alone; when the database is away, all fail.
+// commit writes a group and answers everybody in it. When the database refuses it, it is written
+// again in halves; when the database is away, all fail.
 func (s *Store) commit(group []*item, try int) {
-	err := s.db.Write(context.WithoutCancel(s.life), func(ctx context.Context, tx *db.Tx) (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("panic in an arrival: %v\n%s", p, debug.Stack())
-			}
-		}()
-		return s.place(ctx, tx, group)
-	})
+	err := s.transaction(group, s.place)
+	if err != nil && len(group) > 1 && !models.Is(err, models.Unavailable) {
+		err = s.transaction(group, s.placeHalves)
+	}
 	switch {
 	case err == nil:
 		for _, it := range group {
@@ -137,7 +133,7 @@ func (s *Store) commit(group []*item, try int) {
 	case errors.Is(err, db.ErrUnknownCommit):
 		s.findOut(group, err, try)
 	case len(group) > 1 && !models.Is(err, models.Unavailable):
-		half := len(group) / 2
+		half := len(group) / 2 // something that a savepoint does not take back
 		s.commit(group[:half], try)
 		s.commit(group[half:], try)
 	default:
@@ -146,6 +142,53 @@ func (s *Store) commit(group []*item, try int) {
 			it.finish(refusal(err))
 		}
 	}
+}
+
+// placing writes items in an open transaction.
+type placing func(ctx context.Context, tx *db.Tx, items []*item) error
+
+func (s *Store) transaction(group []*item, do placing) error {
+	return s.db.Write(context.WithoutCancel(s.life), func(ctx context.Context, tx *db.Tx) error { return guarded(ctx, tx, group, do) })
+}
+
+// guarded makes an error of a panic: the writer lives on.
+func guarded(ctx context.Context, tx *db.Tx, items []*item, do placing) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in an arrival: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do(ctx, tx, items)
+}
+
+// placeHalves writes the halves of a group that was refused, and of these the halves if need be,
+// until the guilty one is alone. All share one COMMIT, so that nobody waits for several syncs.
+func (s *Store) placeHalves(ctx context.Context, tx *db.Tx, items []*item) error {
+	half := len(items) / 2
+	for _, part := range [][]*item{items[:half], items[half:]} {
+		if _, err := tx.ExecContext(ctx, "SAVEPOINT half"); err != nil {
+			return err
+		}
+		err := guarded(ctx, tx, part, s.place)
+		if err == nil {
+			continue
+		}
+		if models.Is(db.Failure(err), models.Unavailable) {
+			return err // the transaction is lost, not the part
+		}
+		if _, back := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT half"); back != nil {
+			return errors.Join(back, err)
+		}
+		if len(part) > 1 {
+			if err := s.placeHalves(ctx, tx, part); err != nil {
+				return err
+			}
+			continue
+		}
+		s.log.Warn("arrival not stored", "items", 1, "err", err)
+		part[0].err = refusal(err)
+	}
+	return nil
 }
 
 // refusal makes a temporary error of whatever the database said of an item: the sender may try
