@@ -95,6 +95,7 @@ func (c *cli) onCustomer(use, short string, fn func(context.Context, *base, serv
 			if err != nil {
 				return err
 			}
+			defer b.db.Told(ctx) // so that it holds at once
 			return fn(ctx, b, v, x)
 		})
 	}}

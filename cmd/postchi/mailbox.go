@@ -101,7 +101,10 @@ func mailboxState(m *models.MailboxRow) string {
 // onMailbox makes a command that works on the mailbox its argument names.
 func (c *cli) onMailbox(use, short string, fn func(context.Context, *base, service.Viewer, string) error) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
-		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error { return fn(ctx, b, v, args[0]) })
+		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
+			defer b.db.Told(ctx) // so that it holds at once
+			return fn(ctx, b, v, args[0])
+		})
 	}}
 }
 

@@ -24,19 +24,36 @@ func (in *instance) openSessions(t *testing.T, mailbox, password string) open {
 	return o
 }
 
-// cut checks that both sessions end in time, and say why.
-func (o open) cut(t *testing.T, since time.Time, words string) {
+// expectCut watches both sessions from now on. What it returns checks that they have ended in
+// time, and said why.
+func (o open) expectCut(t *testing.T) (check func(words string)) {
 	t.Helper()
-	for name, c := range map[string]*talk{"submission": o.submission, "POP3": o.pop} {
-		last, err := c.ended(10 * cutOff)
-		took := time.Since(since).Round(time.Millisecond)
-		if err != nil {
-			t.Errorf("open %s session: %v after %v", name, err, took)
-			continue
-		}
-		t.Logf("open %s session ended %v after the command (bound %v): %s", name, took, cutOff, last)
-		if !strings.Contains(last, words) || !strings.HasPrefix(last, "421 4.7.0 ") && !strings.HasPrefix(last, "-ERR ") {
-			t.Errorf("open %s session ended with %q, want %q in it", name, last, words)
+	since := time.Now() // the command has to start and to commit as well
+	type end struct {
+		last string
+		err  error
+		took time.Duration
+	}
+	watch := func(c *talk) chan end {
+		ended := make(chan end, 1)
+		go func() {
+			last, err := c.ended(30 * cutOff)
+			ended <- end{last, err, time.Since(since).Round(time.Millisecond)}
+		}()
+		return ended
+	}
+	submission, pop := watch(o.submission), watch(o.pop)
+	return func(words string) {
+		t.Helper()
+		for name, ended := range map[string]chan end{"submission": submission, "POP3": pop} {
+			e := <-ended
+			t.Logf("open %s session ended %v after the command began (bound %v): %s", name, e.took, cutOff, e.last)
+			if e.err != nil || e.took > 10*cutOff {
+				t.Errorf("open %s session: %v after %v", name, e.err, e.took)
+			}
+			if !strings.Contains(e.last, words) || !strings.HasPrefix(e.last, "421 4.7.0 ") && !strings.HasPrefix(e.last, "-ERR ") {
+				t.Errorf("open %s session ended with %q, want %q in it", name, e.last, words)
+			}
 		}
 	}
 }
@@ -59,7 +76,11 @@ func (in *instance) doors(t *testing.T, from, mailbox, password string) (smtp an
 	defer s.Close()
 	p := in.popTalk(t, from)
 	defer p.Close()
-	return s.login(mailbox, password), p.popLogin(mailbox, password)
+	smtp, pop = s.login(mailbox, password), p.popLogin(mailbox, password)
+	if strings.HasPrefix(pop, "+OK") {
+		p.pop("QUIT") // gives back the maildrop
+	}
+	return smtp, pop
 }
 
 // shut checks what the doors answer to a password.
@@ -74,10 +95,15 @@ func (in *instance) shut(t *testing.T, mailbox, password, code, words string) {
 	}
 }
 
-// lets checks that both doors let in.
+// lets checks that both doors let in. A session that was ended has given back its maildrop only
+// a moment after its connection was closed.
 func (in *instance) lets(t *testing.T, mailbox, password string) {
 	t.Helper()
 	s, p := in.doors(t, "", mailbox, password)
+	for i := 0; i < 100 && strings.HasPrefix(p, "-ERR [IN-USE]"); i++ {
+		time.Sleep(10 * time.Millisecond)
+		s, p = in.doors(t, "", mailbox, password)
+	}
 	if s.code != 235 || !strings.HasPrefix(p, "+OK") {
 		t.Errorf("log-in of %s: %s; %s", mailbox, s, p)
 	}
@@ -108,13 +134,13 @@ func changedPassword(t *testing.T, in *instance) {
 	const mailbox, fresh = "password@off.example", "zinnia-marble-48-oak"
 	o := in.openSessions(t, mailbox, testPassword)
 	other := in.openSessions(t, "other@off.example", testPassword)
+	cut := o.expectCut(t)
 	in.must(nil, fresh+"\n", "mailbox", "passwd", mailbox, "--password-stdin")
-	since := time.Now()
 	in.shut(t, mailbox, testPassword, "5.7.8", denied) // at once, though it was good a moment ago
 	if a := in.smtpTalk(t, "").login(mailbox, fresh); a.code != 235 {
 		t.Errorf("AUTH with the new password: %s", a)
 	}
-	o.cut(t, since, "The password was changed")
+	cut("The password was changed")
 	in.lets(t, mailbox, fresh)
 	other.live(t)
 }
@@ -122,11 +148,11 @@ func changedPassword(t *testing.T, in *instance) {
 func loginOff(t *testing.T, in *instance) {
 	const mailbox, reason = "login@off.example", "The bill of March is open"
 	o := in.openSessions(t, mailbox, testPassword)
+	cut := o.expectCut(t)
 	in.must(nil, "", "mailbox", "suspend", mailbox, "--login", "--reason", reason)
-	since := time.Now()
 	in.shut(t, mailbox, testPassword, "5.7.13", reason)
 	in.shut(t, mailbox, "not-the-password-1", "5.7.8", denied) // who does not know it learns nothing
-	o.cut(t, since, reason)
+	cut(reason)
 	in.must(nil, "", "mailbox", "resume", mailbox)
 	in.lets(t, mailbox, testPassword)
 }
@@ -179,15 +205,15 @@ func inBin(t *testing.T, in *instance) {
 	}
 	before := uidl(t, in, mailbox)
 	o := in.openSessions(t, mailbox, testPassword)
+	cut := o.expectCut(t)
 	in.must(nil, "", "mailbox", "rm", mailbox)
-	since := time.Now()
 	in.shut(t, mailbox, testPassword, "5.7.8", denied)
 	other := in.submission(t, "other@off.example", testPassword)
 	other.smtp("MAIL FROM:<other@off.example>")
 	if a := other.smtp("RCPT TO:<%s>", mailbox); !a.is(550, "5.1.1 ") {
 		t.Errorf("RCPT of a mailbox in the bin: %s", a)
 	}
-	o.cut(t, since, "deleted")
+	cut("deleted")
 	if out, status := in.command(testPassword+"\n", "mailbox", "add", mailbox, "--password-stdin", "--json"); status != exitRefused || !strings.Contains(out, "mailbox.in_bin") {
 		t.Errorf("its address again: status %d, %s", status, out)
 	}
@@ -229,10 +255,10 @@ func customerOff(t *testing.T, in *instance) {
 	in.must(nil, "", "mailbox", "suspend", "send@off.example", "--send", "--reason", "its own")
 	o := in.openSessions(t, mailbox, testPassword)
 
+	cut := o.expectCut(t)
 	in.must(nil, "", "customer", "suspend", "Example", "--reason", reason)
-	since := time.Now()
 	in.shut(t, mailbox, testPassword, "5.7.13", reason)
-	o.cut(t, since, reason)
+	cut(reason)
 	within(t, cutOff, "panel session ended", func() bool { return panel.get("/").status == http.StatusSeeOther })
 	if p := in.browser(t).login(user, testPassword); p.status == http.StatusSeeOther || !strings.Contains(p.body, reason) {
 		t.Errorf("panel log-in of a suspended customer's user: %d, and no reason", p.status)
