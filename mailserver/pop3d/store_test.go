@@ -288,13 +288,17 @@ func TestCurlOnRealStore(t *testing.T) {
 	}
 }
 
-// BenchmarkRetr takes small messages over one connection under TLS, one after another.
+// BenchmarkRetr takes small messages over one connection under TLS, one after another. The aim
+// is 6,000 a second.
 func BenchmarkRetr(b *testing.B) {
-	for name, config := range map[string]func(testing.TB) db.Config{"sqlite": dbtest.SQLite, "mysql": dbtest.MySQL} {
+	for _, base := range []struct {
+		name   string
+		config func(testing.TB) db.Config
+	}{{"sqlite", dbtest.SQLite}, {"mysql", dbtest.MySQL}} {
 		for _, size := range []int{2 << 10, 64 << 10} {
-			b.Run(fmt.Sprintf("%s/%dKiB", name, size>>10), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%dKiB", base.name, size>>10), func(b *testing.B) {
 				const messages = 1000
-				p := run(b, config(b))
+				p := run(b, base.config(b))
 				m := p.mailbox(b, secret)
 				for n := range messages {
 					p.Deliver(b, mailstoretest.Message(n, size), m.ID)

@@ -198,8 +198,8 @@ func (l *load) message(text string) error {
 	return nil
 }
 
-// push sends b.N messages over some connections.
-func push(b *testing.B, addr string, conns int, text string, fresh bool) {
+// push sends b.N messages over some connections and returns how many a second.
+func push(b *testing.B, addr string, conns int, text string, fresh bool) float64 {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	if l, err := connect(addr); err != nil { // the password is known from here on
@@ -209,7 +209,6 @@ func push(b *testing.B, addr string, conns int, text string, fresh bool) {
 	}
 	took := make([][]time.Duration, conns)
 	cpu := cpuTime()
-	b.SetBytes(int64(len(text)))
 	b.ResetTimer()
 	var all sync.WaitGroup
 	for i := range conns {
@@ -245,8 +244,10 @@ func push(b *testing.B, addr string, conns int, text string, fresh bool) {
 	if len(sorted) > 0 {
 		b.ReportMetric(float64(sorted[len(sorted)*99/100].Microseconds())/1000, "ms-p99")
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	rate := float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate, "msg/s")
 	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/1000/float64(b.N), "cpu-ms/msg") // client's included
+	return rate
 }
 
 func cpuTime() time.Duration {
@@ -255,33 +256,48 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkSubmission prints durable submission beside go-smtp alone with a backend that throws
-// away, and beside bare TLS handshakes.
+// BenchmarkSubmission prints durable submission beside its yardsticks, each in the same minute as
+// what is measured by it: go-smtp alone with a backend that throws away, under the same TLS; and
+// for fresh connections also bare TLS handshakes. "%-of-null" and "%-of-handshakes" are the
+// ratios. Aims, at 4 KiB and 10 connections: kept at least 35 % of null on SQLite and 25 % on
+// MariaDB, fresh at least 35 % of the handshakes, a p99 of at most 15 ms.
 func BenchmarkSubmission(b *testing.B) {
-	for _, back := range []string{"sqlite", "mysql", "null"} {
-		for _, size := range []int{4 << 10, 64 << 10} {
-			for _, fresh := range []bool{false, true} {
-				for _, conns := range []int{1, 10, 50} {
-					b.Run(fmt.Sprintf("%s/%dKiB/fresh=%v/conns=%d", back, size>>10, fresh, conns), func(b *testing.B) {
-						addr := ""
-						switch back {
-						case "null":
-							addr = null(b)
-						case "mysql":
-							addr, _, _ = whole(b, dbtest.MySQL(b))
-						default:
-							addr, _, _ = whole(b, dbtest.SQLite(b))
-						}
-						push(b, addr, conns, strings.ReplaceAll(sized(size), "\r\n.", "\r\n..")+".\r\n", fresh)
-					})
-				}
+	for _, size := range []int{4 << 10, 64 << 10} {
+		text := strings.ReplaceAll(sized(size), "\r\n.", "\r\n..") + ".\r\n"
+		for _, fresh := range []bool{false, true} {
+			for _, conns := range []int{1, 10, 50} {
+				name := fmt.Sprintf("%dKiB/%s/conns=%d", size>>10, map[bool]string{false: "kept", true: "fresh"}[fresh], conns)
+				b.Run(name, func(b *testing.B) { benchSubmission(b, conns, text, fresh) })
 			}
 		}
 	}
 }
 
-// BenchmarkHandshake is TLS alone.
-func BenchmarkHandshake(b *testing.B) {
+func benchSubmission(b *testing.B, conns int, text string, fresh bool) {
+	var bare, handshakes float64
+	if fresh {
+		b.Run("handshakes", func(b *testing.B) { handshakes = shake(b, conns) })
+	}
+	b.Run("null", func(b *testing.B) { bare = push(b, null(b), conns, text, fresh) })
+	for _, base := range []struct {
+		name   string
+		config func(testing.TB) db.Config
+	}{{"sqlite", dbtest.SQLite}, {"mysql", dbtest.MySQL}} {
+		b.Run(base.name, func(b *testing.B) {
+			addr, _, _ := whole(b, base.config(b))
+			rate := push(b, addr, conns, text, fresh)
+			if bare > 0 {
+				b.ReportMetric(100*rate/bare, "%-of-null")
+			}
+			if handshakes > 0 {
+				b.ReportMetric(100*rate/handshakes, "%-of-handshakes")
+			}
+		})
+	}
+}
+
+// shake makes b.N bare TLS connections and returns how many a second.
+func shake(b *testing.B, conns int) float64 {
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", serverTLS())
 	if err != nil {
 		b.Fatal(err)
@@ -295,23 +311,31 @@ func BenchmarkHandshake(b *testing.B) {
 			}
 			go func() {
 				defer c.Close()
-				c.(*tls.Conn).Handshake()
-				io.WriteString(c, "x")
+				io.WriteString(c, "x") // the handshake comes before it
 				io.Copy(io.Discard, c)
 			}()
 		}
 	}()
-	b.SetParallelism(5)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true})
-			if err != nil {
-				b.Error(err)
-				return
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for range conns {
+		all.Go(func() {
+			for left.Add(-1) >= 0 {
+				c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				io.ReadFull(c, make([]byte, 1))
+				c.Close()
 			}
-			io.ReadFull(c, make([]byte, 1))
-			c.Close()
-		}
-	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "handshakes/s")
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	rate := float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate, "handshakes/s")
+	return rate
 }
