@@ -158,6 +158,7 @@ func loadConfig(file string, named, dev bool) (*Config, error) {
 	if err := env.ParseWithOptions(c, env.Options{Prefix: "POSTCHI_"}); err != nil {
 		mistakes = append(mistakes, envMistakes(err)...)
 	}
+	c.Listen.turnOff()
 	mistakes = append(mistakes, c.check()...)
 	if len(mistakes) > 0 {
 		return nil, models.Errorf(models.Invalid, "config.invalid", "The configuration has mistakes:\n  %s", joinLines(mistakes))
@@ -186,6 +187,16 @@ func (c *Config) readFile(file string, named bool) []error {
 		mistakes = append(mistakes, fmt.Errorf("%s: unknown key %q", file, key.String()))
 	}
 	return mistakes
+}
+
+// turnOff takes an empty variable for off; the library takes it for none.
+func (l *Listen) turnOff() {
+	for name, addrs := range map[string]*Addrs{"MX": &l.MX, "SUBMISSION": &l.Submission, "SUBMISSIONS": &l.Submissions,
+		"POP3": &l.POP3, "POP3S": &l.POP3S, "HTTP": &l.HTTP, "HTTPS": &l.HTTPS, "METRICS": &l.Metrics} {
+		if value, set := os.LookupEnv("POSTCHI_LISTEN_" + name); set && value == "" {
+			*addrs = nil
+		}
+	}
 }
 
 func envMistakes(err error) []error {

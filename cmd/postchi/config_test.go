@@ -94,7 +94,7 @@ func TestConfigEnvironmentWinsOverFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.SMTP.MaxMessage != 10<<20 || c.SMTP.MaxRecipients != 200 || len(c.Listen.MX) != 2 || len(c.Listen.HTTPS) != 2 || c.Limits.Idle != 7*time.Minute {
+	if c.SMTP.MaxMessage != 10<<20 || c.SMTP.MaxRecipients != 200 || len(c.Listen.MX) != 2 || len(c.Listen.HTTPS) != 2 || len(c.Listen.POP3) != 0 || c.Limits.Idle != 7*time.Minute {
 		t.Errorf("%+v", c)
 	}
 	if c.Hostname != "mail.example.net" || c.PublicURL != "https://mail.example.net" {

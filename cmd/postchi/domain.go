@@ -12,7 +12,7 @@ import (
 )
 
 func (c *cli) domainCommand() *cobra.Command {
-	return noun("domain", "Mail domains", c.domainAdd(), c.domainList(), c.domainShow(), c.domainRemove())
+	return noun("domain", "Mail domains", c.domainAdd(), c.domainList(), c.domainShow(), c.domainActivate(), c.domainRemove())
 }
 
 func (c *cli) domainAdd() *cobra.Command {
@@ -68,6 +68,28 @@ func (c *cli) domainShow() *cobra.Command {
 			})
 		})
 	}}
+}
+
+func (c *cli) domainActivate() *cobra.Command {
+	cmd := &cobra.Command{Use: "activate NAME", Short: "Let a domain that waits for proof of its owner receive mail", Args: exactly(1)}
+	customer := cmd.Flags().String("customer", "", "whose claim, where several customers added the domain")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
+			var id models.ID
+			if *customer != "" {
+				x, err := b.service.CustomerByName(ctx, v, *customer)
+				if err != nil {
+					return err
+				}
+				id = x.ID
+			}
+			if err := b.service.ActivateDomain(ctx, v, args[0], id); err != nil {
+				return err
+			}
+			return c.done(ok, "Domain %s is active.", args[0])
+		})
+	}
+	return cmd
 }
 
 func (c *cli) domainRemove() *cobra.Command {

@@ -81,7 +81,7 @@ func (g *guard) blocked(p pair, familiar bool, now time.Time) (time.Time, bool) 
 
 func (p pair) block(b *block) models.LoginBlock {
 	return models.LoginBlock{
-		Network: networkText(p.network), MailboxID: p.account, Failures: int64(b.failures),
+		Network: models.NetworkName(p.network), MailboxID: p.account, Failures: int64(b.failures),
 		Until: models.At(b.until), At: models.At(b.at),
 	}
 }
@@ -133,7 +133,7 @@ func (g *guard) lift(match func(pair) bool) {
 func (g *guard) agree(rows []models.LoginBlock, now time.Time) {
 	in := map[pair]models.LoginBlock{}
 	for _, row := range rows {
-		if network, ok := parseNetwork(row.Network); ok || row.Network == "" {
+		if network, err := models.ParseNetwork(row.Network); err == nil || row.Network == "" {
 			in[pair{row.MailboxID, network}] = row
 		}
 	}
@@ -168,16 +168,15 @@ func (s *Service) Blocks(mailbox models.ID) []models.LoginBlock {
 
 // Unblock lifts blocks here and, through the database, in every process, and forgets the
 // failures that led to them. mailbox 0 is any, network "" is any; a network is written as
-// NetworkName does. Errors: network.invalid of kind Invalid, else of kind Unavailable.
+// models.NetworkName does. Errors: network.invalid of kind Invalid, else of kind Unavailable.
 func (s *Service) Unblock(ctx context.Context, mailbox models.ID, network string) error {
 	var only netip.Prefix
 	if network != "" {
-		var ok bool
-		if only, ok = parseNetwork(network); !ok {
-			_, err := ParseNetwork(network)
+		var err error
+		if only, err = models.ParseNetwork(network); err != nil {
 			return err
 		}
-		network = networkText(only)
+		network = models.NetworkName(only)
 	}
 	s.persist.Lock()
 	defer s.persist.Unlock()
@@ -198,7 +197,7 @@ func (s *Service) saveBlocks(ctx context.Context) error {
 		if err := s.config.Accounts.SaveBlock(ctx, b); err != nil {
 			return err
 		}
-		network, _ := parseNetwork(b.Network)
+		network, _ := models.ParseNetwork(b.Network)
 		s.guard.saved(b, network)
 	}
 	return nil

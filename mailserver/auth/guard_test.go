@@ -248,7 +248,7 @@ func TestDelayHoldsNothing(t *testing.T) {
 	wantKey(t, w.try("one@more.example", "x", home), models.Limited, "login.many")
 	cancel()
 	all.Wait()
-	if w.guard.delayed != 0 || w.guard.nets.items[networkOf(home)].Value.(*item[netip.Prefix, *tally]).value.delayed != 0 {
+	if w.guard.delayed != 0 || w.guard.nets.items[models.Network(home)].Value.(*item[netip.Prefix, *tally]).value.delayed != 0 {
 		t.Error("delays not taken off")
 	}
 }

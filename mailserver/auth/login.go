@@ -27,7 +27,7 @@ import (
 //
 // It may take as long as Limits.Delay and a place in the workers' line; ctx ends the wait.
 func (s *Service) Login(ctx context.Context, a Attempt) (*models.Account, error) {
-	now, network := s.now(), networkOf(a.Remote)
+	now, network := s.now(), models.Network(a.Remote)
 	if no := checkAttempt(&a); no != nil {
 		s.guard.malformed(network, s.secret.sum("malformed", no.reason, a.Name).short(), now)
 		return nil, s.refuse(&a, nil, network, no)
@@ -187,7 +187,7 @@ func (s *Service) check(ctx context.Context, a *Attempt, sub *subject, key sum, 
 func (s *Service) record(a *Attempt, sub *subject, network netip.Prefix, reason string) {
 	now := s.now()
 	l := models.Login{
-		Name: clean(a.Name, maxLoginName), Protocol: a.Protocol, Network: networkText(network),
+		Name: clean(a.Name, maxLoginName), Protocol: a.Protocol, Network: models.NetworkName(network),
 		Client: clean(a.Client, maxLoginClient), OK: reason == "", Reason: reason,
 		Hour: models.At(now.Truncate(time.Hour)), FirstAt: models.At(now), LastAt: models.At(now), Count: 1,
 	}

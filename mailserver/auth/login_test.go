@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -261,33 +260,5 @@ func TestRehash(t *testing.T) {
 	}
 	if list := w.Live(1); len(list) != 1 || list[0].Account.Hash != "" {
 		t.Errorf("live: %+v", list)
-	}
-}
-
-func TestNetwork(t *testing.T) {
-	tests := map[string]string{
-		"192.0.2.1":              "192.0.2.1",
-		"::ffff:192.0.2.1":       "192.0.2.1",
-		"2001:db8:1:2:3:4:5:6":   "2001:db8:1:2::/64",
-		"2001:db8:1:2::":         "2001:db8:1:2::/64",
-		"fe80::1%eth0":           "fe80::/64",
-		"::1":                    "::/64",
-		"2001:db8:1:2:ffff::%25": "2001:db8:1:2::/64",
-	}
-	for addr, want := range tests {
-		if got := NetworkName(netip.MustParseAddr(addr)); got != want {
-			t.Errorf("%s: %s, want %s", addr, got, want)
-		}
-		if got, err := ParseNetwork(want); err != nil || got != want {
-			t.Errorf("%s: read as %s, %v", want, got, err)
-		}
-	}
-	if got := NetworkName(netip.Addr{}); got != "" {
-		t.Errorf("no address: %q", got)
-	}
-	for _, bad := range []string{"", "x", "192.0.2.0/24", "2001:db8::/48", "sara@example.com"} {
-		if got, err := ParseNetwork(bad); !models.Is(err, models.Invalid) {
-			t.Errorf("%q: %q, %v", bad, got, err)
-		}
 	}
 }

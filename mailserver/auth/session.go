@@ -66,7 +66,7 @@ const openRace = 10 * time.Second
 // Limited.
 func (s *Service) Open(info SessionInfo, end func(reason *models.Error)) (*Session, error) {
 	info.Since = s.now()
-	sess := &Session{service: s, info: info, network: networkOf(info.Remote), end: end}
+	sess := &Session{service: s, info: info, network: models.Network(info.Remote), end: end}
 	r := s.sessions
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -179,22 +179,6 @@ func TestRefusalsNeverBlockAccept(t *testing.T) {
 	next(t, accepted)
 }
 
-func TestNetwork(t *testing.T) {
-	for _, test := range []struct{ addr, want string }{
-		{"192.0.2.7", "192.0.2.7/32"},
-		{"::ffff:192.0.2.7", "192.0.2.7/32"},
-		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
-		{"fe80::1%eth0", "fe80::/64"},
-	} {
-		if got := conn.Network(netip.MustParseAddr(test.addr)); got.String() != test.want {
-			t.Errorf("Network(%s) = %s, want %s", test.addr, got, test.want)
-		}
-	}
-	if conn.Network(netip.Addr{}).IsValid() {
-		t.Error("the network of no address is valid")
-	}
-}
-
 func TestRemoteAndFrom(t *testing.T) {
 	server, client := pair(t, conn.NewGate(conn.Limits{}, nil, nil), conn.Options{})
 	if server.Remote() != loopback {

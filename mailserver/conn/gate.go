@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postchi/postchi/models"
 )
 
 // Limits bound what a connection may cost. A zero field means its default.
@@ -90,7 +92,7 @@ func NewGate(limits Limits, now func() time.Time, log *slog.Logger) *Gate {
 func (g *Gate) Waiting(addr netip.Addr) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p := g.count[Network(addr)]; p != nil {
+	if p := g.count[models.Network(addr)]; p != nil {
 		return p.waiting
 	}
 	return 0
@@ -127,19 +129,4 @@ func (g *Gate) leave(network netip.Prefix) {
 	if p.waiting == 0 {
 		delete(g.count, network)
 	}
-}
-
-// Network returns what counts as one network: the address itself for IPv4 (mapped into IPv6
-// or not), its /64 for IPv6. An invalid address gives the zero prefix.
-func Network(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return prefix
 }

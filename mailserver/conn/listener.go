@@ -109,7 +109,7 @@ func passes(err error) bool {
 // admit counts the connection in, or turns it away and returns nil.
 func (l *listener) admit(raw net.Conn) *Conn {
 	remote := addrOf(raw.RemoteAddr())
-	network := Network(remote)
+	network := models.Network(remote)
 	ok, tell := l.gate.enter(network)
 	if ok {
 		return newConn(raw, l, remote, network)

@@ -157,6 +157,8 @@ func (r *Recorder) write(ctx context.Context, batch []models.Event) []models.Eve
 	case err == nil:
 		r.tell()
 		return batch[:0]
+	case ctx.Err() != nil: // stopping; it is written once more without this ctx
+		return batch
 	case errors.Is(err, context.Canceled), models.Is(err, models.Unavailable):
 		r.config.Log.Warn("trace not written", slog.Int("events", len(batch)), slog.Any("err", err))
 		r.pause(ctx)

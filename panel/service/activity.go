@@ -51,18 +51,21 @@ func (s *Service) Unblock(ctx context.Context, v Viewer, addr, network string) e
 	return nil
 }
 
-// UnblockNetwork ends all blocks of a network. For administrators. Invalid network.empty.
+// UnblockNetwork ends all blocks of a network, named by it or by an address in it. For
+// administrators. Invalid network.invalid.
 func (s *Service) UnblockNetwork(ctx context.Context, v Viewer, network string) error {
 	if _, err := permit(v, manageCustomers); err != nil {
 		return err
 	}
-	if network == "" {
-		return models.Errorf(models.Invalid, "network.empty", "The network is missing.").On("network")
-	}
-	if err := s.store.DeleteBlocks(ctx, 0, network); err != nil {
+	prefix, err := models.ParseNetwork(network)
+	if err != nil {
 		return err
 	}
-	s.done(v, "network unblocked", "network", network)
+	name := models.NetworkName(prefix)
+	if err := s.store.DeleteBlocks(ctx, 0, name); err != nil {
+		return err
+	}
+	s.done(v, "network unblocked", "network", name)
 	return nil
 }
 
