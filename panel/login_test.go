@@ -293,3 +293,16 @@ func TestCookies(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 }
+
+// TestErrorPagesSaveTheSession: a notice that an error's page shows is not shown again.
+func TestErrorPagesSaveTheSession(t *testing.T) {
+	f := newFixture(t)
+	b := f.admin()
+	b.post("/account/language", "language", "en")
+	a := b.get("/mailboxes/nobody@example.com")
+	if a.code != http.StatusNotFound {
+		t.Fatal(a.code)
+	}
+	a.has(t, `id="notice"`)
+	b.get("/account").hasNot(t, `id="notice"`)
+}

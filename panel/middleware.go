@@ -21,9 +21,10 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // requestTime bounds the work for one request, the wait for a place to hash a password included.
 const requestTime = 20 * time.Second
 
-// protect sets the headers of every answer and turns a panic into an error of this request.
+// protect sets the headers of every answer and bounds the time for its making, that of an
+// error's page included: such a page saves the session too.
 func (p *Panel) protect(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
+	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -36,17 +37,25 @@ func (p *Panel) protect(next echo.HandlerFunc) echo.HandlerFunc {
 		if p.secure(c.Request()) && !p.Dev {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		defer func() {
-			if v := recover(); v != nil {
-				p.Log.Error("panel panic", "err", v, "stack", string(debug.Stack()))
-				err = models.Errorf(models.Internal, "internal", "Something went wrong on our side.").Because(fmt.Errorf("panic: %v", v))
-			}
-		}()
 		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTime)
 		defer cancel()
 		c.SetRequest(c.Request().WithContext(ctx))
-		return next(c)
+		if err := p.contain(next, c); err != nil {
+			c.Error(err)
+		}
+		return nil
 	}
+}
+
+// contain turns a panic into an error of this request.
+func (p *Panel) contain(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.Log.Error("panel panic", "err", v, "stack", string(debug.Stack()))
+			err = models.Errorf(models.Internal, "internal", "Something went wrong on our side.").Because(fmt.Errorf("panic: %v", v))
+		}
+	}()
+	return next(c)
 }
 
 // secure reports whether the request came by https as far as cookies are concerned. Outside

@@ -39,6 +39,10 @@ func (p *Panel) routes() []route {
 	return all
 }
 
+// Routes returns everything that the panel answers as its router knows it: methods and
+// patterns of paths, ":name" standing for a part that varies. Tests of the whole program walk it.
+func Routes() []*echo.Route { return new(Panel).newEcho().Routes() }
+
 func (p *Panel) newEcho() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
