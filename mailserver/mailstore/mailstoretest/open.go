@@ -29,10 +29,15 @@ type Instance struct {
 // Seg opens a store on a migrated database with the segment driver in its data folder, and
 // closes it with the test. Called again with the same configuration it is a second process on
 // the same store.
-func Seg(t testing.TB, config db.Config) *Instance {
+func Seg(t testing.TB, config db.Config) *Instance { return SegWith(t, config, seg.Config{}) }
+
+// SegWith is Seg with segments of another size or another file system; folder, node and minimum
+// of free space are set here.
+func SegWith(t testing.TB, config db.Config, segments seg.Config) *Instance {
 	t.Helper()
 	d := dbtest.Open(t, config)
-	driver, err := seg.Open(seg.Config{Dir: filepath.Join(config.DataDir, "blobs"), Node: d.IDs().Node(), MinFree: -1})
+	segments.Dir, segments.Node, segments.MinFree = SegDir(config), d.IDs().Node(), -1
+	driver, err := seg.Open(segments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +50,9 @@ func Seg(t testing.TB, config db.Config) *Instance {
 	t.Cleanup(store.Close)
 	return &Instance{DB: d, Blobs: blobs, Store: store}
 }
+
+// SegDir is the folder of the segments of Seg.
+func SegDir(config db.Config) string { return filepath.Join(config.DataDir, "blobs") }
 
 // Mailbox makes a mailbox and returns its id.
 func (in *Instance) Mailbox(t testing.TB) models.ID {
