@@ -64,6 +64,28 @@ type Driver interface {
 	Close() error
 }
 
+// Batcher is a driver that makes several messages durable at a moment of the caller's choice, so
+// that they share a sync with certainty and not by chance.
+type Batcher interface {
+	Driver
+
+	// Prepare reads exactly size bytes from r, as Put does. nil without an error says that a
+	// message of this size is to be Put: memory is not the place for it.
+	Prepare(ctx context.Context, id models.ID, r io.Reader, size int64) (Pending, error)
+
+	// PutAll makes prepared messages durable, each as Put would, and answers in their order.
+	PutAll(all []Pending) []Written
+}
+
+// Pending is a message in memory. It is given to PutAll or dropped, once.
+type Pending interface{ Drop() }
+
+// Written is the answer of PutAll for one message.
+type Written struct {
+	Ref Ref
+	Err error
+}
+
 // Reader reads one blob. ReadAt may be called from several goroutines at once; Read and WriteTo
 // share a position and belong to one. All of them check what they read and return an error that
 // is ErrDamaged instead of bytes that are not those written.

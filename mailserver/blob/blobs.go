@@ -134,15 +134,21 @@ func (b *Blobs) Put(ctx context.Context, r io.Reader, size int64) (Staged, error
 	if err != nil {
 		return Staged{}, err
 	}
-	b.refs.put(id, ref)
+	staged := Staged{ID: id, Ref: ref}
+	b.stage(ctx, staged)
+	return staged, nil
+}
+
+// stage protects a durable blob until it is settled or discarded.
+func (b *Blobs) stage(ctx context.Context, s Staged) {
+	b.refs.put(s.ID, s.Ref)
 	b.mu.Lock()
-	b.staged[id] = underway{ref, b.cfg.Now()}
+	b.staged[s.ID] = underway{s.Ref, b.cfg.Now()}
 	many := len(b.staged) >= b.sweep
 	b.mu.Unlock()
 	if many {
 		b.settleCommitted(ctx)
 	}
-	return Staged{ID: id, Ref: ref}, nil
 }
 
 // Settle says that the transaction that inserted these blobs is committed. Who forgets it is

@@ -1,7 +1,8 @@
 // Package delivery takes an accepted envelope to the mailboxes it is for.
 //
 // The order is always the same: the bytes become one durable blob, then one transaction makes
-// the rows of all mailboxes, and only when that is committed the sender is told. What fails on
+// the rows of all mailboxes, and only when that is committed the sender is told. Both are done by
+// mailstore, for all messages that come at the same time together. What fails on
 // the way leaves nothing behind but bytes that nobody refers to, which the blob store collects.
 package delivery
 
@@ -25,9 +26,9 @@ type Resolver interface {
 	Resolve(ctx context.Context, addr address.Address) (*models.Recipient, error)
 }
 
-// Blobs makes bytes durable; *blob.Blobs does.
+// Blobs takes bytes that Mailboxes makes durable; *blob.Blobs does.
 type Blobs interface {
-	Put(ctx context.Context, r io.Reader, size int64) (blob.Staged, error)
+	Prepare(ctx context.Context, r io.Reader, size int64) (*blob.Prepared, error)
 }
 
 // Mailboxes keeps messages; *mailstore.Store does.
@@ -94,16 +95,16 @@ func (d *Delivery) Accept(ctx context.Context, e Envelope, body Body) error {
 	if err != nil {
 		return models.Unavailablef(err, "The message could not be read.")
 	}
-	staged, err := d.config.Blobs.Put(ctx, io.NewSectionReader(body, 0, body.Size()), body.Size())
+	prepared, err := d.config.Blobs.Prepare(ctx, io.NewSectionReader(body, 0, body.Size()), body.Size())
 	if err != nil {
 		return fmt.Errorf("store message: %w", err)
 	}
 	now := models.At(d.config.Now())
-	arrival := mailstore.Arrival{Blob: staged, Contents: contents, Date: now, Targets: make([]mailstore.Target, len(e.Recipients))}
+	arrival := mailstore.Arrival{Body: prepared, Contents: contents, Date: now, Targets: make([]mailstore.Target, len(e.Recipients))}
 	for i := range e.Recipients {
 		arrival.Targets[i] = target(&e, &e.Recipients[i])
 	}
-	if err := d.config.Mailboxes.Deliver(ctx, arrival); err != nil { // settles or discards the blob
+	if err := d.config.Mailboxes.Deliver(ctx, arrival); err != nil { // settles or drops the blob
 		d.usage.forget(e.Recipients)
 		return fmt.Errorf("deliver message: %w", err)
 	}
@@ -111,7 +112,7 @@ func (d *Delivery) Accept(ctx context.Context, e Envelope, body Body) error {
 		t := &arrival.Targets[i]
 		d.usage.delivered(t.Mailbox, body.Size()+int64(len(t.Prefix)))
 	}
-	d.record(&e, staged.ID, contents, body.Size(), now)
+	d.record(&e, prepared.ID, contents, body.Size(), now)
 	return nil
 }
 

@@ -227,8 +227,8 @@ type broken struct {
 	delivered    int
 }
 
-func (b *broken) Put(context.Context, io.Reader, int64) (blob.Staged, error) {
-	return blob.Staged{}, b.put
+func (b *broken) Prepare(context.Context, io.Reader, int64) (*blob.Prepared, error) {
+	return &blob.Prepared{}, b.put
 }
 
 func (b *broken) Deliver(context.Context, mailstore.Arrival) error {

@@ -12,9 +12,10 @@ import (
 	"github.com/postchi/postchi/models/db"
 )
 
-// Arrival is one message for one or many folders. Its bytes are durable already.
+// Arrival is one message for one or many folders.
 type Arrival struct {
-	Blob     blob.Staged
+	Blob     blob.Staged    // of bytes that are durable already; not with Body
+	Body     *blob.Prepared // bytes that become so together with those of the arrivals that share the transaction
 	Contents *mime.Contents // nil = built when first read
 	Date     models.Micros  // internal date; 0 = now
 	Targets  []Target       // at most MaxTargets
@@ -55,7 +56,13 @@ func (s *Store) Deliver(ctx context.Context, a Arrival) error {
 	if err == nil {
 		_, err = s.submit(ctx, []letter{l})
 	}
-	s.settle(err, a.Blob)
+	if a.Body == nil {
+		s.settle(err, a.Blob)
+	} else if err == nil || errors.Is(err, db.ErrUnknownCommit) {
+		s.settle(err, a.Body.Staged)
+	} else {
+		s.blobs.Drop(a.Body)
+	}
 	return err
 }
 
@@ -63,7 +70,11 @@ func (a *Arrival) letter() (letter, error) {
 	if len(a.Targets) == 0 || len(a.Targets) > MaxTargets {
 		return letter{}, models.Errorf(models.Invalid, "arrival.targets", "A message goes to 1 to %d folders at once.", MaxTargets)
 	}
-	l := letter{staged: a.Blob, size: a.Blob.Size(), date: a.Date, contents: contentsRow(a.Blob.ID, a.Contents)}
+	l := letter{staged: a.Blob, body: a.Body, date: a.Date}
+	if a.Body != nil {
+		l.staged = a.Body.Staged
+	}
+	l.size, l.contents = l.staged.Size(), contentsRow(l.staged.ID, a.Contents)
 	for _, t := range a.Targets {
 		if len(t.Prefix) > MaxPrefix {
 			return letter{}, models.Errorf(models.Invalid, "arrival.prefix", "The added headers are too long.")
@@ -135,6 +146,7 @@ type item struct {
 
 type letter struct {
 	staged   blob.Staged
+	body     *blob.Prepared // of staged, while it is not durable; nil = it is
 	size     int64
 	date     models.Micros
 	contents []any // row of contents; nil = none

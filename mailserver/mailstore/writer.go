@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/postchi/postchi/mailserver/blob"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 )
@@ -69,7 +71,7 @@ func (s *Store) write() {
 		}
 		var group []*item
 		group, next = s.gather(next)
-		if len(group) > 0 {
+		if group = s.flush(group); len(group) > 0 {
 			s.commit(group, 1)
 		}
 		if s.life.Err() != nil && next != nil {
@@ -116,6 +118,46 @@ func (s *Store) poll(yields *int) *item {
 		*yields++
 		runtime.Gosched()
 	}
+}
+
+// flush makes the bytes of a group durable, and ends the items whose bytes could not be kept. One
+// goroutine does that and the COMMIT in turn: while both run all others gather, and share the
+// next two syncs. If the syncs overlapped, each would be for half as many.
+func (s *Store) flush(group []*item) []*item {
+	var bodies []*blob.Prepared
+	for _, it := range group {
+		for i := range it.letters {
+			if b := it.letters[i].body; b != nil {
+				bodies = append(bodies, b)
+			}
+		}
+	}
+	if len(bodies) == 0 {
+		return group
+	}
+	s.blobs.Flush(context.WithoutCancel(s.life), bodies)
+	return slices.DeleteFunc(group, func(it *item) bool {
+		err := it.durable()
+		if err != nil {
+			it.finish(err)
+		}
+		return err != nil
+	})
+}
+
+// durable takes over where flushed bytes are.
+func (it *item) durable() error {
+	for i := range it.letters {
+		l := &it.letters[i]
+		if l.body == nil {
+			continue
+		}
+		if err := l.body.Err(); err != nil {
+			return err
+		}
+		l.staged, l.body = l.body.Staged, nil
+	}
+	return nil
 }
 
 // commit writes a group and answers everybody in it. When the database refuses it, it is written

@@ -43,6 +43,7 @@ func Run(t *testing.T, open Opener) {
 		{"a bad source stores nothing", badSource},
 		{"a finished context puts nothing", finishedContext},
 		{"a closed store is unavailable", closedStore},
+		{"batches are written at once", batches},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open) })
 	}

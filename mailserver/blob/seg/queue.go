@@ -53,6 +53,9 @@ func (q *request) free() {
 	q.d.memory.Release(q.cost)
 }
 
+// Drop implements blob.Pending.
+func (q *request) Drop() { q.free() }
+
 func (q *request) wait(ctx context.Context) (blob.Ref, error) {
 	select {
 	case a := <-q.done:
@@ -131,7 +134,7 @@ func (u *queue) take(into []*request, limit int64) []*request {
 // run is the writer of small messages.
 func (d *Driver) run() {
 	defer close(d.stopped)
-	limit := min(maxBytes, d.cfg.SegmentSize)
+	limit := d.batchLimit()
 	var batch []*request
 	for open := true; open; {
 		_, open = <-d.queue.wake

@@ -106,7 +106,10 @@ type Driver struct {
 	own map[string]*segment // made by this driver and still locked
 }
 
-var _ blob.Segmented = (*Driver)(nil)
+var (
+	_ blob.Segmented = (*Driver)(nil)
+	_ blob.Batcher   = (*Driver)(nil)
+)
 
 // Open makes the folder if need be and starts the writer; Close stops it. It writes no file.
 func Open(cfg Config) (*Driver, error) {
@@ -187,6 +190,44 @@ func (d *Driver) putSmall(ctx context.Context, id models.ID, r io.Reader, size i
 	}
 	return q.wait(ctx)
 }
+
+// Prepare implements blob.Batcher for messages of up to LargeSize bytes.
+func (d *Driver) Prepare(ctx context.Context, id models.ID, r io.Reader, size int64) (blob.Pending, error) {
+	if size < 0 || size > d.cfg.LargeSize {
+		return nil, nil // Put says what is wrong
+	}
+	q, err := d.newRequest(ctx, id, r, size)
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// PutAll implements blob.Batcher. It writes in the caller's goroutine, between two batches of Put.
+func (d *Driver) PutAll(all []blob.Pending) []blob.Written {
+	out := make([]blob.Written, len(all))
+	var batch []*request
+	var size int64
+	for i, p := range all {
+		q := p.(*request)
+		if n := int64(len(q.buf.b)); len(batch) == maxBatch || len(batch) > 0 && size+n > d.batchLimit() {
+			d.small.write(batch)
+			batch, size = batch[:0], 0
+		}
+		batch, size = append(batch, q), size+int64(len(q.buf.b))
+		if i == len(all)-1 {
+			d.small.write(batch)
+		}
+	}
+	for i, p := range all {
+		a := <-p.(*request).done
+		out[i] = blob.Written{Ref: a.ref, Err: a.err}
+	}
+	return out
+}
+
+// batchLimit is the most bytes of one batch, but for a single record.
+func (d *Driver) batchLimit() int64 { return min(maxBytes, d.cfg.SegmentSize) }
 
 var errClosed = blob.Failed("put blob", fmt.Errorf("store is closed"))
 
