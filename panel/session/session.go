@@ -178,7 +178,7 @@ func (s *Session) Save(w http.ResponseWriter) error {
 		if token == s.token {
 			return nil
 		}
-		c.Value = token
+		c.Value, s.token = token, token // to be set once, though a session may be saved twice
 	default:
 		return nil
 	}

@@ -93,12 +93,16 @@ var sara = &models.User{ID: 7, PasswordAt: 100}
 
 func TestLogInChangesTheTokenAndStoresOnlyItsHash(t *testing.T) {
 	f := newFixture(t)
-	s := f.open("planted-planted-planted-planted-planted-planted")
+	const planted = "planted-planted-planted-planted-planted-planted"
+	s := f.open(planted)
 	if err := s.LogIn(sara); err != nil {
 		t.Fatal(err)
 	}
 	c := f.save(s)
-	if c == nil || c.Value == s.token || len(c.Value) < 40 || !c.Secure || !c.HttpOnly || c.Name != "__Host-postchi" || c.Path != "/" || c.Domain != "" {
+	if again := f.save(s); again != nil {
+		t.Errorf("the cookie is set twice: %v", again)
+	}
+	if c == nil || c.Value == planted || len(c.Value) < 40 || !c.Secure || !c.HttpOnly || c.Name != "__Host-postchi" || c.Path != "/" || c.Domain != "" {
 		t.Fatalf("%+v", c)
 	}
 	if _, ok := f.store.rows[c.Value]; ok || len(f.store.rows) != 1 {
