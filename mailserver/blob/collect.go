@@ -66,11 +66,15 @@ func (b *Blobs) collect(ctx context.Context) (c Collected, err error) {
 	return c, nil
 }
 
+// deadBlobs finds them by an index that on SQLite holds no others, so that a new blob costs nothing
+// there; it is used for this very condition.
+const deadBlobs = "SELECT id FROM blobs WHERE state = 1 ORDER BY id LIMIT ?" // stateDead
+
 // removeDead removes the rows of up to maxIDs dead blobs.
 func (b *Blobs) removeDead(ctx context.Context) (n int, err error) {
 	err = b.cfg.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		n = 0
-		rows, err := tx.QueryContext(ctx, "SELECT id FROM blobs WHERE state = ? ORDER BY id LIMIT ?"+tx.Dialect().ForUpdate(), stateDead, maxIDs)
+		rows, err := tx.QueryContext(ctx, deadBlobs+tx.Dialect().ForUpdate(), maxIDs)
 		ids, err := all(rows, err, func(rows *sql.Rows, id *models.ID) error { return rows.Scan(id) })
 		if err != nil || len(ids) == 0 {
 			return err

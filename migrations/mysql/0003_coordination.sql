@@ -20,8 +20,7 @@ CREATE TABLE IF NOT EXISTS changes (
     seq    BIGINT NOT NULL,
     at     BIGINT NOT NULL,
     items  TEXT NOT NULL,
-    PRIMARY KEY (stream, seq),
-    KEY changes_at (at)
+    PRIMARY KEY (stream, seq)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS leases (

@@ -71,7 +71,7 @@ CREATE TABLE blobs (
 
 CREATE INDEX blobs_segment ON blobs (segment, length);
 
-CREATE INDEX blobs_state ON blobs (state);
+CREATE INDEX blobs_state ON blobs (state) WHERE state = 1;
 
 CREATE TABLE contents (
     blob_id      INTEGER NOT NULL PRIMARY KEY,

@@ -23,8 +23,6 @@ CREATE TABLE changes (
     PRIMARY KEY (stream, seq)
 ) WITHOUT ROWID;
 
-CREATE INDEX changes_at ON changes (at);
-
 CREATE TABLE leases (
     name       TEXT NOT NULL PRIMARY KEY,
     owner      INTEGER NOT NULL,

@@ -15,6 +15,7 @@ import (
 const (
 	changesKept  = time.Hour
 	pruneEvery   = time.Minute
+	pruneBatch   = 500  // rows removed in one transaction
 	changesBatch = 2000 // rows read at once
 	pollTimeout  = 10 * time.Second
 )
@@ -282,17 +283,62 @@ func (w *watch) readStreams(ctx context.Context) ([]Change, error) {
 // prune removes changes that every living process has read long ago, and streams of processes
 // that are gone.
 func (w *watch) prune() {
-	ctx, cancel := context.WithTimeout(context.Background(), pollTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), pruneEvery)
 	defer cancel()
 	before := models.At(w.db.Now().Add(-changesKept))
-	err := w.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM changes WHERE at < ?", before); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM streams WHERE started_at < ? AND process NOT IN (SELECT process FROM nodes) AND stream NOT IN (SELECT stream FROM changes)", before)
-		return err
-	})
-	if err != nil {
+	if err := w.pruneStreams(ctx, before); err != nil {
 		w.db.config.Log.Debug("cannot prune changes", "err", err)
 	}
+}
+
+func (w *watch) pruneStreams(ctx context.Context, before models.Micros) error {
+	ids, err := w.streams(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		for more := true; more; {
+			if more, err = w.pruneSome(ctx, id, before); err != nil {
+				return err
+			}
+		}
+	}
+	return w.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM streams WHERE started_at < ? AND process NOT IN (SELECT process FROM nodes)
+			AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.stream = streams.stream)`, before)
+		return err
+	})
+}
+
+func (w *watch) streams(ctx context.Context) (ids []models.ID, err error) {
+	rows, err := w.db.read.QueryContext(ctx, "SELECT stream FROM streams")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id models.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+// pruneSome removes the first changes of a stream, of those from before a moment: they come in
+// the order of their time, so no index by time is needed, which every transaction would pay for.
+func (w *watch) pruneSome(ctx context.Context, stream models.ID, before models.Micros) (more bool, err error) {
+	err = w.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
+		var last sql.NullInt64
+		var n int
+		err := tx.QueryRowContext(ctx, `SELECT MAX(seq), COUNT(*) FROM (SELECT seq, at FROM changes WHERE stream = ? ORDER BY seq LIMIT ?) AS oldest
+			WHERE at < ?`, stream, pruneBatch, before).Scan(&last, &n)
+		if more = err == nil && n == pruneBatch; err != nil || n == 0 {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM changes WHERE stream = ? AND seq <= ?", stream, last.Int64)
+		return err
+	})
+	return more, err
 }
