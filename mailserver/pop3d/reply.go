@@ -22,6 +22,9 @@ const (
 // for its first line.
 const maxText = 450
 
+// lostKeys are those of errors that no retry will mend: the bytes of a message are gone.
+var lostKeys = map[string]bool{"store.damaged": true, "store.missing": true}
+
 // reply returns the code and the words of an error. Denied and Suspended come from log-ins
 // alone. Temporary errors never carry [AUTH], which makes clients ask for the password again.
 func reply(e *models.Error) (code, text string) {
@@ -30,7 +33,12 @@ func reply(e *models.Error) (code, text string) {
 		return codeAuth, e.Msg
 	case models.Conflict:
 		return codeInUse, e.Msg
-	case models.Limited, models.Unavailable:
+	case models.Unavailable:
+		if lostKeys[e.Key] {
+			return codePerm, e.Msg
+		}
+		return codeTemp, e.Msg
+	case models.Limited:
 		return codeTemp, e.Msg
 	case models.Invalid, models.NotFound:
 		return "", e.Msg

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postchi/postchi/mailserver/pop3d"
+	"github.com/postchi/postchi/models"
 )
 
 func TestStartTLSDiscardsWhatCameBefore(t *testing.T) {
@@ -103,6 +104,9 @@ func TestUnreadableMessage(t *testing.T) {
 	d := start(t, h)
 	c := d.login(t, sara, secret)
 	c.say("RETR 1", "-ERR [SYS/TEMP] Something went wrong here.") // nothing had left yet
+	c.say("STAT", "+OK")
+	h.readErr = models.Errorf(models.Unavailable, "store.damaged", "The stored message is damaged.")
+	c.say("RETR 1", "-ERR [SYS/PERM] The stored message is damaged.")
 	c.say("STAT", "+OK")
 
 	c = d.login(t, "big@example.com", "x")
