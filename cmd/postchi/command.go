@@ -24,6 +24,11 @@ const commandTimeout = 10 * time.Minute
 // with opens what a command works on, runs fn as the console's viewer, and closes it again. A
 // command run by root becomes the owner of the data folder first.
 func (c *cli) with(cmd *cobra.Command, fn func(ctx context.Context, b *base, v service.Viewer) error) error {
+	return c.within(cmd, commandTimeout, fn)
+}
+
+// within is with in another time; 0 is none.
+func (c *cli) within(cmd *cobra.Command, limit time.Duration, fn func(ctx context.Context, b *base, v service.Viewer) error) error {
 	config, err := c.loadConfig()
 	if err != nil {
 		return err
@@ -31,7 +36,10 @@ func (c *cli) with(cmd *cobra.Command, fn func(ctx context.Context, b *base, v s
 	if err := becomeOwner(config.DataDir, config.User); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), commandTimeout)
+	ctx, cancel := context.WithCancel(cmd.Context())
+	if limit > 0 {
+		ctx, cancel = context.WithTimeout(cmd.Context(), limit)
+	}
 	defer cancel()
 	config.Log.Level = quieter(config.Log.Level)
 	b, err := openBase(ctx, config, newLogger(config, c.stderr), "command")

@@ -49,7 +49,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitDone
 	}
 	status := exitStatus(err)
-	c.complain(err, status)
+	var found foundError
+	if !errors.As(err, &found) {
+		c.complain(err, status)
+	}
 	return status
 }
 
@@ -141,7 +144,7 @@ func (c *cli) root() *cobra.Command {
 	flags.BoolVar(&c.json, "json", false, "print JSON")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(c.serveCommand(), c.customerCommand(), c.userCommand(), c.domainCommand(), c.mailboxCommand(),
-		c.authCommand(), c.settingsCommand(), c.migrateCommand(), c.versionCommand())
+		c.authCommand(), c.settingsCommand(), c.doctorCommand(), c.migrateCommand(), c.versionCommand())
 	return root
 }
 
