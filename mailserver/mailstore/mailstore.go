@@ -33,8 +33,9 @@ type Config struct {
 	Blobs *blob.Blobs
 	Log   *slog.Logger // nil = none
 
-	// Writers is how many transactions of arrivals may be open at once. 0 = 1 on SQLite, which
-	// has one writer, and 2 on MySQL, where one gathers while the other waits for its sync.
+	// Writers is how many transactions of arrivals may be open at once; 0 = 1. A second makes
+	// groups half as large, and waits for the first where both are for one mailbox: it pays off
+	// only where a database far away takes many mailboxes at once.
 	Writers int
 }
 
@@ -57,16 +58,9 @@ func New(c Config) *Store {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	n := c.Writers
-	if n <= 0 {
-		n = 1
-		if s.db.Dialect() == db.MySQL {
-			n = 2
-		}
-	}
 	s.blobs.OnRemove(removeContents)
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.startWriters(n)
+	s.startWriters(max(c.Writers, 1))
 	return s
 }
 
