@@ -69,14 +69,14 @@ func failingRun(t *testing.T, config db.Config, mailbox models.ID, n int, kept m
 	for i := range 14 {
 		before := failed.Load() != nil
 		size := 1000 + i*3000 // small ones, streamed ones, several segments
-		message := mailstoretest.Message(i, size)
-		staged, err := in.Blobs.Put(t.Context(), bytes.NewReader(message), int64(size))
+		a, id, err := arrive(in, i, size, i%3 > 0)
 		if err == nil {
-			err = in.Store.Deliver(t.Context(), mailstore.Arrival{Blob: staged, Targets: []mailstore.Target{{Mailbox: mailbox}}})
+			a.Targets = []mailstore.Target{{Mailbox: mailbox}}
+			err = in.Store.Deliver(t.Context(), a)
 		}
 		switch {
 		case err == nil:
-			kept[staged.ID] = i
+			kept[id] = i
 		case !models.Is(err, models.Unavailable):
 			t.Errorf("message %d: %v, want Unavailable", i, err)
 		case before:

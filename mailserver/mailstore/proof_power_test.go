@@ -144,17 +144,20 @@ func TestPowerChild(t *testing.T) {
 		t.Skip("the child of TestPowerCut")
 	}
 	config := db.Config{URL: "sqlite", DataDir: dir}
-	c := &powerRun{Instance: mailstoretest.SegWith(t, config, smallSegments)}
-	var all sync.WaitGroup
+	c := &powerRun{Instance: mailstoretest.SegWith(t, config, smallSegments), rounds: make(chan struct{})}
+	var writers, upkeep sync.WaitGroup
 	for w := range powerWriters {
-		all.Go(func() { c.write(t, models.ID(w+1), rounds) })
+		writers.Go(func() { c.write(t, models.ID(w+1), rounds) })
 	}
-	all.Go(func() { c.upkeep(t, config, rounds) })
-	all.Wait()
+	upkeep.Go(func() { c.upkeep(t, config) })
+	writers.Wait()
+	close(c.rounds)
+	upkeep.Wait()
 }
 
 type powerRun struct {
 	*mailstoretest.Instance
+	rounds chan struct{} // one for each round of a writer
 }
 
 // say writes a line in one system call.
@@ -164,6 +167,7 @@ func say(format string, args ...any) { os.Stdout.WriteString(fmt.Sprintf(format+
 func (c *powerRun) write(t *testing.T, mailbox models.ID, rounds int) {
 	rnd := rand.New(rand.NewPCG(4, uint64(mailbox)))
 	for i := range rounds {
+		c.rounds <- struct{}{}
 		f, err := c.Store.Folder(t.Context(), mailbox, mailstore.Inbox)
 		if err != nil {
 			say("failed %v", err)
@@ -174,8 +178,8 @@ func (c *powerRun) write(t *testing.T, mailbox models.ID, rounds int) {
 		if i%5 == 4 {
 			size = 33_000 + rnd.IntN(40_000)
 		}
-		c.deliver(n, size, mailbox)
-		uid := c.append(n+500, size/2+100, f.Place())
+		c.deliver(n, size/4+150, mailbox)
+		uid := c.append(n+500, size, f.Place())
 		if i%3 > 0 && uid != 0 {
 			all, err := c.Store.Messages(t.Context(), f.ID, uid, 1)
 			if err != nil || len(all) == 0 {
@@ -192,13 +196,25 @@ func (c *powerRun) write(t *testing.T, mailbox models.ID, rounds int) {
 
 // deliver says "ack" with blob, number and size, or that it failed.
 func (c *powerRun) deliver(n, size int, mailbox models.ID) {
-	ctx := context.Background()
-	message := mailstoretest.Message(n, size)
-	staged, err := c.Blobs.Put(ctx, bytes.NewReader(message), int64(size))
+	a, id, err := arrive(c.Instance, n, size, n%3 > 0)
 	if err == nil {
-		err = c.Store.Deliver(ctx, mailstore.Arrival{Blob: staged, Targets: []mailstore.Target{{Mailbox: mailbox}, {Mailbox: mailbox, Folder: "Archive"}}})
+		a.Targets = []mailstore.Target{{Mailbox: mailbox}, {Mailbox: mailbox, Folder: "Archive"}}
+		err = c.Store.Deliver(context.Background(), a)
 	}
-	c.answer(err, staged.ID, n, size)
+	c.answer(err, id, n, size)
+}
+
+// arrive reads a message, which is durable now or will be with its rows.
+func arrive(in *mailstoretest.Instance, n, size int, together bool) (a mailstore.Arrival, id models.ID, err error) {
+	message := bytes.NewReader(mailstoretest.Message(n, size))
+	if together {
+		if a.Body, err = in.Blobs.Prepare(context.Background(), message, int64(size)); err == nil {
+			id = a.Body.ID
+		}
+		return a, id, err
+	}
+	a.Blob, err = in.Blobs.Put(context.Background(), message, int64(size))
+	return a, a.Blob.ID, err
 }
 
 func (c *powerRun) append(n, size int, p mailstore.Place) mailstore.UID {
@@ -227,14 +243,18 @@ func (c *powerRun) answer(err error, id models.ID, n, size int) {
 }
 
 // upkeep does what a server does beside: SQLite's checkpoints, compaction, collection.
-func (c *powerRun) upkeep(t *testing.T, config db.Config, rounds int) {
+func (c *powerRun) upkeep(t *testing.T, config db.Config) {
 	pool, _, err := db.OpenPool(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	for i := range rounds {
-		mode := []string{"PASSIVE", "RESTART", "TRUNCATE"}[i%3]
+	n := 0
+	for range c.rounds {
+		if n++; n%powerWriters != 0 {
+			continue
+		}
+		mode := []string{"PASSIVE", "RESTART", "TRUNCATE"}[n/powerWriters%3]
 		if _, err := pool.Exec("PRAGMA wal_checkpoint(" + mode + ")"); err != nil {
 			say("no checkpoint: %v", err)
 		}
