@@ -59,6 +59,10 @@ func mariadbd() string {
 }
 
 func (s *Server) prepare() error {
+	// Servers that share a folder for temporary tables can take each other's names.
+	if err := os.Mkdir(s.tmp(), 0o755); err != nil {
+		return err
+	}
 	if err := os.Chmod(s.Dir, 0o755); err != nil {
 		return err
 	}
@@ -67,17 +71,23 @@ func (s *Server) prepare() error {
 		if err != nil {
 			return err
 		}
-		if err := os.Chown(s.Dir, uid, gid); err != nil {
+		if err := errors.Join(os.Chown(s.Dir, uid, gid), os.Chown(s.tmp(), uid, gid)); err != nil {
 			return err
 		}
 	}
 	args := append([]string{"--no-defaults", "--datadir=" + s.Dir + "/data", "--skip-test-db", "--auth-root-authentication-method=normal", "--skip-name-resolve"}, s.asUser()...)
-	out, err := exec.Command("mariadb-install-db", args...).CombinedOutput()
+	install := exec.Command("mariadb-install-db", args...)
+	install.Env = s.env()
+	out, err := install.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
 	}
 	return nil
 }
+
+func (s *Server) tmp() string { return filepath.Join(s.Dir, "tmp") }
+
+func (s *Server) env() []string { return append(os.Environ(), "TMPDIR="+s.tmp()) }
 
 func mysqlUser() (uid, gid int, err error) {
 	u, err := user.Lookup("mysql")
@@ -107,6 +117,7 @@ func (s *Server) Start() error {
 		"--skip-networking", "--skip-name-resolve", "--character-set-server=utf8mb4", "--max-connections=1000",
 		"--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=256M", "--innodb-log-file-size=128M"}, s.asUser()...)
 	s.cmd = exec.Command(mariadbd(), args...)
+	s.cmd.Env = s.env()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	// The server must not outlive its tests, nor take the terminal's interrupt before them.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
