@@ -224,7 +224,9 @@ func (l *look) at(name string) {
 			for _, finding := range js[[]string](l.tab, "%s", axeRun(width, scheme)) {
 				l.t.Errorf("%s %s %s %d px: %s", name, l.language, scheme, width, finding)
 			}
-			l.shoot(fmt.Sprintf("%s-%s-%s-%d", name, l.language, scheme, width))
+			if (width == wide) == (scheme == "light") {
+				l.shoot(fmt.Sprintf("%s-%s-%s-%d", name, l.language, scheme, width))
+			}
 		}
 	}
 	l.size(wide, 800)
@@ -254,7 +256,8 @@ func axeRun(width int64, scheme string) string {
 const runAxe = `axe.run(document, {resultTypes: ["violations"], %s}).then(result =>
 	result.violations.flatMap(v => v.nodes.map(n => v.id + ": " + v.help + "\n  " + n.html.slice(0, 200) + "\n  " + (n.failureSummary ?? ""))))`
 
-// shoot keeps a picture of the whole page. Where no person will look it is not taken.
+// shoot keeps a picture of the whole page, light on the wide screen and dark on the narrow one.
+// Where no person will look it is not taken.
 func (l *look) shoot(name string) {
 	l.t.Helper()
 	if os.Getenv("CI") == "true" {
