@@ -6,7 +6,7 @@ import "strings"
 type StatusItem uint16
 
 // The items: RFC 9051, section 6.3.11, RFC 3501 (RECENT), RFC 7162, RFC 7889, RFC 8438, RFC 8474,
-// RFC 9208 (DELETED-STORAGE is not among them).
+// RFC 9208.
 const (
 	StatusMessages StatusItem = 1 << iota
 	StatusRecent
@@ -18,6 +18,7 @@ const (
 	StatusHighestModSeq
 	StatusMailboxID
 	StatusAppendLimit
+	StatusDeletedStorage
 )
 
 // StatusNames are the items in the order in which they are answered.
@@ -27,7 +28,7 @@ var StatusNames = []struct {
 }{
 	{StatusMessages, "MESSAGES"}, {StatusRecent, "RECENT"}, {StatusUIDNext, "UIDNEXT"}, {StatusUIDValidity, "UIDVALIDITY"},
 	{StatusUnseen, "UNSEEN"}, {StatusDeleted, "DELETED"}, {StatusSize, "SIZE"}, {StatusHighestModSeq, "HIGHESTMODSEQ"},
-	{StatusMailboxID, "MAILBOXID"}, {StatusAppendLimit, "APPENDLIMIT"},
+	{StatusMailboxID, "MAILBOXID"}, {StatusAppendLimit, "APPENDLIMIT"}, {StatusDeletedStorage, "DELETED-STORAGE"},
 }
 
 // StatusItems takes the parenthesized items of STATUS.

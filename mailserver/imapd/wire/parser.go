@@ -53,6 +53,7 @@ type Parser struct {
 	pos    int
 	used   int64
 	depth  int
+	whole  bool // End was reached
 	err    error
 }
 
@@ -130,6 +131,11 @@ func (p *Parser) SP() {
 
 // End makes sure that the command ends here.
 func (p *Parser) End() {
+	p.lineEnd()
+	p.whole = p.err == nil
+}
+
+func (p *Parser) lineEnd() {
 	if p.err == nil && p.pos < len(p.line) {
 		p.Fail("There is more than the command takes")
 	}
@@ -303,7 +309,7 @@ func (p *Parser) Literal() (l Literal) {
 	l.Size = int64(p.Number64())
 	l.Sync = !p.Accept('+')
 	p.Expect('}')
-	p.End()
+	p.lineEnd()
 	if p.ok() && !l.Sync && l.Size > maxNonSync {
 		// RFC 7888, section 5: it is not read, whatever it is.
 		p.refuse("TOOBIG", "A literal over 4096 bytes needs a continuation")
@@ -331,6 +337,9 @@ func (p *Parser) AfterLiteral() {
 func (p *Parser) Skip() error {
 	if p.err != nil && !IsSyntax(p.err) {
 		return p.err
+	}
+	if p.whole {
+		return nil
 	}
 	skipped := int64(0)
 	for {
@@ -472,4 +481,15 @@ func (p *Parser) name(s string) string {
 		p.Fail("The name of a mailbox is not UTF-8")
 	}
 	return s
+}
+
+// UTF8Literal takes "UTF8 (" of APPEND (RFC 6855, section 4), if it is next; a closing
+// parenthesis then follows the literal.
+func (p *Parser) UTF8Literal() bool {
+	if !p.hasWord("UTF8") {
+		return false
+	}
+	p.SP()
+	p.Expect('(')
+	return true
 }

@@ -1,0 +1,62 @@
+// Package entry gives the IMAP server what it asks for of people: log-ins and open sessions from
+// package auth, quotas from the records.
+package entry
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/postchi/postchi/mailserver/auth"
+	"github.com/postchi/postchi/mailserver/imapd"
+	"github.com/postchi/postchi/mailserver/mailstore"
+	"github.com/postchi/postchi/models"
+)
+
+// Mailboxes is the records of mailboxes.
+type Mailboxes interface {
+	MailboxByID(ctx context.Context, scope models.Scope, id models.ID) (*models.MailboxRow, error)
+}
+
+// Accounts answers the log-ins of the IMAP server from the one service for log-ins.
+func Accounts(service *auth.Service, mailboxes Mailboxes) imapd.Accounts {
+	return accounts{service, mailboxes}
+}
+
+type accounts struct {
+	service   *auth.Service
+	mailboxes Mailboxes
+}
+
+// Login implements imapd.Accounts.
+func (a accounts) Login(ctx context.Context, attempt imapd.Attempt) (*models.Account, error) {
+	return a.service.Login(ctx, auth.Attempt{
+		Kind: models.AccountMailbox, Protocol: models.ProtoIMAP,
+		Remote: attempt.Remote, Client: attempt.Client, Name: attempt.Name, Password: attempt.Password,
+	})
+}
+
+// Open implements imapd.Accounts.
+func (a accounts) Open(_ context.Context, account *models.Account, remote netip.Addr, client string, end func(*models.Error)) (func(), error) {
+	session, err := a.service.Open(auth.SessionInfo{Account: account, Protocol: models.ProtoIMAP, Remote: remote, Client: client}, end)
+	if err != nil {
+		return nil, err
+	}
+	return session.Close, nil
+}
+
+// Quota implements imapd.Accounts.
+func (a accounts) Quota(ctx context.Context, mailbox models.ID) (mailstore.Quota, error) {
+	row, err := a.mailboxes.MailboxByID(ctx, models.Everything(), mailbox)
+	if err != nil {
+		return mailstore.Quota{}, err
+	}
+	return mailstore.Quota{Bytes: row.QuotaBytes, Messages: row.QuotaMessages}, nil
+}
+
+// Mechanisms returns the SASL mechanisms of the service for log-ins.
+func Mechanisms() []imapd.Mechanism {
+	return []imapd.Mechanism{
+		{Name: "PLAIN", New: func(login func(name, password string) error) imapd.Exchange { return auth.NewPlain(login) }},
+		{Name: "LOGIN", New: func(login func(name, password string) error) imapd.Exchange { return auth.NewLogin(login) }},
+	}
+}
