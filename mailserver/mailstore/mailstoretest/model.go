@@ -54,7 +54,7 @@ func (tw *twin) pick(f *twinFolder) (mailstore.Set, func(twinMessage) bool) {
 // twin, and compares them.
 func model(t *testing.T, open Opener) {
 	w := newWorld(t, open)
-	second := &world{Instance: open(t), t: t, mailbox: w.mailbox}
+	second := &world{Instance: w.other, other: w.Instance, t: t, mailbox: w.mailbox}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	names := []string{"INBOX", "Archive", "Trash"}

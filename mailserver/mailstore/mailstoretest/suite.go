@@ -56,21 +56,23 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 
 var ctx = context.Background()
 
-// world is what most tests need: one instance with one mailbox.
+// world is what most tests need: one instance with one mailbox, and a second, independent one
+// that looks. Whatever the first has committed the other sees, with its own caches.
 type world struct {
 	*Instance
+	other   *Instance
 	t       testing.TB
 	mailbox models.ID
 }
 
 func newWorld(t testing.TB, open Opener) *world {
 	in := open(t)
-	return &world{Instance: in, t: t, mailbox: in.Mailbox(t)}
+	return &world{Instance: in, other: open(t), t: t, mailbox: in.Mailbox(t)}
 }
 
 func (w *world) folder(name string) *mailstore.Folder {
 	w.t.Helper()
-	f, err := w.Store.Folder(ctx, w.mailbox, name)
+	f, err := w.other.Store.Folder(ctx, w.mailbox, name)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func (w *world) folder(name string) *mailstore.Folder {
 
 func (w *world) messages(f *mailstore.Folder) []mailstore.Message {
 	w.t.Helper()
-	all, err := w.Store.Messages(ctx, f.ID, 0, 1<<20)
+	all, err := w.other.Store.Messages(ctx, f.ID, 0, 1<<20)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -118,14 +120,14 @@ func (w *world) fill(n int) {
 // exact fails the test unless all counters of the mailbox and all references are right.
 func (w *world) exact() {
 	w.t.Helper()
-	d, err := w.Store.Recount(ctx, w.mailbox, false)
+	d, err := w.other.Store.Recount(ctx, w.mailbox, false)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if d.Any() {
 		w.t.Errorf("counters drifted: %+v", d)
 	}
-	refs, err := w.Store.RecountBlobs(ctx, false)
+	refs, err := w.other.Store.RecountBlobs(ctx, false)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -136,7 +138,7 @@ func (w *world) exact() {
 
 func (w *world) usage() models.MailboxUsage {
 	w.t.Helper()
-	u, err := w.Store.Usage(ctx, w.mailbox)
+	u, err := w.other.Store.Usage(ctx, w.mailbox)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -145,7 +147,7 @@ func (w *world) usage() models.MailboxUsage {
 
 func (w *world) read(m *mailstore.Message) []byte {
 	w.t.Helper()
-	r, err := w.Store.Open(ctx, m)
+	r, err := w.other.Store.Open(ctx, m)
 	if err != nil {
 		w.t.Fatal(err)
 	}
