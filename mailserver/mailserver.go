@@ -19,6 +19,8 @@ import (
 	"github.com/postchi/postchi/mailserver/blob"
 	"github.com/postchi/postchi/mailserver/conn"
 	"github.com/postchi/postchi/mailserver/delivery"
+	"github.com/postchi/postchi/mailserver/imapd"
+	"github.com/postchi/postchi/mailserver/imapd/entry"
 	"github.com/postchi/postchi/mailserver/mailstore"
 	"github.com/postchi/postchi/mailserver/pop3d"
 	"github.com/postchi/postchi/mailserver/pop3d/inbox"
@@ -32,12 +34,13 @@ import (
 type Accounts interface {
 	auth.Accounts
 	delivery.Resolver
+	entry.Mailboxes
 	trace.Events
 }
 
 // Listeners are the open listeners of each service; none = off. The server closes them.
 type Listeners struct {
-	MX, Submission, Submissions, POP3, POP3S []net.Listener
+	MX, Submission, Submissions, IMAP, IMAPS, POP3, POP3S []net.Listener
 }
 
 // Config is all that a Server needs. Numbers of 0 mean the default of the part they are for.
@@ -77,6 +80,7 @@ type Server struct {
 	delivery *delivery.Delivery
 	gate     *conn.Gate
 	smtp     map[smtpd.Mode]*smtpd.Server
+	imap     *imapd.Server
 	pop3     *pop3d.Server
 	panics   prometheus.Counter
 }
@@ -104,6 +108,11 @@ func New(c Config) (*Server, error) {
 		}
 		s.smtp[mode] = server
 	}
+	s.imap = imapd.New(imapd.Config{
+		Hostname: c.Hostname, TLS: c.TLS, Accounts: entry.Accounts(s.auth, c.Accounts), Mechanisms: entry.Mechanisms(),
+		Store: c.Store, Blobs: c.Blobs, Watch: c.DB, MaxMessage: c.MaxMessage, SpoolDir: filepath.Join(c.DataDir, "spool"),
+		BeforeLogin: c.LoginIdle, Now: c.DB.Now, Log: c.Log, Panicked: s.panics.Inc,
+	})
 	s.pop3 = pop3d.New(pop3d.Config{
 		Hostname: c.Hostname, TLS: c.TLS, Accounts: inbox.Accounts(s.auth), Maildrops: inbox.New(c.Store, c.DB, c.Log),
 		Mechanisms: inbox.Mechanisms(), Idle: max(c.Idle, 10*time.Minute), BeforeLogin: c.LoginIdle, Log: c.Log,
@@ -165,6 +174,8 @@ func (s *Server) Run(ctx context.Context) error {
 	for mode, all := range map[smtpd.Mode][]net.Listener{smtpd.ModeMX: l.MX, smtpd.ModeSubmission: l.Submission, smtpd.ModeSubmissions: l.Submissions} {
 		serve(all, smtpd.ListenOptions(mode), s.smtp[mode].Serve)
 	}
+	serve(l.IMAP, imapd.ListenOptions(false), func(ctx context.Context, ln net.Listener) error { return s.imap.Serve(ctx, ln, false) })
+	serve(l.IMAPS, imapd.ListenOptions(true), func(ctx context.Context, ln net.Listener) error { return s.imap.Serve(ctx, ln, true) })
 	serve(l.POP3, pop3d.ListenOptions(false), func(ctx context.Context, ln net.Listener) error { return s.pop3.Serve(ctx, ln, false) })
 	serve(l.POP3S, pop3d.ListenOptions(true), func(ctx context.Context, ln net.Listener) error { return s.pop3.Serve(ctx, ln, true) })
 	<-ctx.Done()
@@ -192,10 +203,11 @@ func note(errs chan<- error, err error) {
 // Shutdown stops accepting and lets running transactions finish until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	var all sync.WaitGroup
-	errs := make(chan error, len(s.smtp)+1)
+	errs := make(chan error, len(s.smtp)+2)
 	for _, server := range s.smtp {
 		all.Go(func() { errs <- server.Shutdown(ctx) })
 	}
+	all.Go(func() { errs <- s.imap.Shutdown(ctx) })
 	all.Go(func() { errs <- s.pop3.Shutdown(ctx) })
 	all.Wait()
 	close(errs)

@@ -101,6 +101,8 @@ type Listen struct {
 	MX          Addrs `toml:"mx" env:"MX"`
 	Submission  Addrs `toml:"submission" env:"SUBMISSION"`
 	Submissions Addrs `toml:"submissions" env:"SUBMISSIONS"`
+	IMAP        Addrs `toml:"imap" env:"IMAP"`
+	IMAPS       Addrs `toml:"imaps" env:"IMAPS"`
 	POP3        Addrs `toml:"pop3" env:"POP3"`
 	POP3S       Addrs `toml:"pop3s" env:"POP3S"`
 	HTTP        Addrs `toml:"http" env:"HTTP"`
@@ -113,7 +115,7 @@ func defaults() *Config {
 	c := &Config{DataDir: "/var/lib/postchi", User: "postchi"}
 	c.Database.URL = "sqlite"
 	c.Listen = Listen{
-		MX: Addrs{":25"}, Submission: Addrs{":587"}, Submissions: Addrs{":465"}, POP3: Addrs{":110"}, POP3S: Addrs{":995"},
+		MX: Addrs{":25"}, Submission: Addrs{":587"}, Submissions: Addrs{":465"}, IMAP: Addrs{":143"}, IMAPS: Addrs{":993"}, POP3: Addrs{":110"}, POP3S: Addrs{":995"},
 		HTTP: Addrs{":80"}, HTTPS: Addrs{":443"}, Metrics: Addrs{"127.0.0.1:9090"},
 	}
 	c.TLS.Mode = "files"
@@ -139,6 +141,7 @@ func (c *Config) dev() {
 	c.TLS.Mode = "dev"
 	c.Listen = Listen{
 		MX: Addrs{"127.0.0.1:2525"}, Submission: Addrs{"127.0.0.1:2587"}, Submissions: Addrs{"127.0.0.1:2465"},
+		IMAP: Addrs{"127.0.0.1:2143"}, IMAPS: Addrs{"127.0.0.1:2993"},
 		POP3: Addrs{"127.0.0.1:2110"}, POP3S: Addrs{"127.0.0.1:2995"},
 		HTTP: Addrs{"127.0.0.1:8080"}, HTTPS: Addrs{"127.0.0.1:8443"}, Metrics: Addrs{"127.0.0.1:9090"},
 	}
@@ -191,7 +194,7 @@ func (c *Config) readFile(file string, named bool) []error {
 
 // turnOff takes an empty variable for off; the library takes it for none.
 func (l *Listen) turnOff() {
-	for name, addrs := range map[string]*Addrs{"MX": &l.MX, "SUBMISSION": &l.Submission, "SUBMISSIONS": &l.Submissions,
+	for name, addrs := range map[string]*Addrs{"MX": &l.MX, "SUBMISSION": &l.Submission, "SUBMISSIONS": &l.Submissions, "IMAP": &l.IMAP, "IMAPS": &l.IMAPS,
 		"POP3": &l.POP3, "POP3S": &l.POP3S, "HTTP": &l.HTTP, "HTTPS": &l.HTTPS, "METRICS": &l.Metrics} {
 		if value, set := os.LookupEnv("POSTCHI_LISTEN_" + name); set && value == "" {
 			*addrs = nil
@@ -272,7 +275,7 @@ func (c *Config) checkListen(bad func(string, ...any)) {
 }
 
 func (l Listen) all() map[string]Addrs {
-	return map[string]Addrs{"mx": l.MX, "submission": l.Submission, "submissions": l.Submissions, "pop3": l.POP3, "pop3s": l.POP3S,
+	return map[string]Addrs{"mx": l.MX, "submission": l.Submission, "submissions": l.Submissions, "imap": l.IMAP, "imaps": l.IMAPS, "pop3": l.POP3, "pop3s": l.POP3S,
 		"http": l.HTTP, "https": l.HTTPS, "metrics": l.Metrics}
 }
 

@@ -82,7 +82,7 @@ func (s *syncBuffer) String() string {
 }
 
 // services are the listeners of an instance.
-var services = []string{"mx", "submission", "submissions", "pop3", "pop3s", "http", "https", "metrics"}
+var services = []string{"mx", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http", "https", "metrics"}
 
 // newInstance prepares an instance on a fresh database; extra is more of the environment.
 func newInstance(t testing.TB, databaseURL string, extra ...string) *instance {

@@ -27,7 +27,7 @@ var allowedImports = map[string][]string{
 	"models/store":             {"models", "models/address", "models/db"},
 	"migrations":               {"models"},
 
-	"mailserver":                         {"models", "models/address", "models/db", "mailserver/*", "mailserver/pop3d/inbox"},
+	"mailserver":                         {"models", "models/address", "models/db", "mailserver/*", "mailserver/pop3d/inbox", "mailserver/imapd/entry"},
 	"mailserver/auth":                    {"models", "models/address", "models/db"},
 	"mailserver/blob":                    {"models", "models/db"},
 	"mailserver/blob/blobtest":           {"models", "mailserver/blob"},
@@ -35,6 +35,9 @@ var allowedImports = map[string][]string{
 	"mailserver/certs":                   {"models"},
 	"mailserver/conn":                    {"models"},
 	"mailserver/delivery":                {"models", "models/address", "mailserver/blob", "mailserver/mailstore", "mailserver/mime", "mailserver/trace"},
+	"mailserver/imapd":                   {"models", "models/db", "mailserver/blob", "mailserver/conn", "mailserver/imapd/wire", "mailserver/mailstore", "mailserver/mime"},
+	"mailserver/imapd/entry":             {"models", "mailserver/auth", "mailserver/imapd", "mailserver/mailstore"},
+	"mailserver/imapd/wire":              {},
 	"mailserver/mailstore":               {"models", "models/db", "mailserver/blob", "mailserver/mime"},
 	"mailserver/mailstore/mailstoretest": {"models", "models/db", "models/db/dbtest", "mailserver/blob", "mailserver/blob/seg", "mailserver/mailstore", "mailserver/mime"},
 	"mailserver/mime":                    {"models"},

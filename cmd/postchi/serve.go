@@ -136,7 +136,7 @@ func (s *server) mailConfig() mailserver.Config {
 		DB: s.db, Blobs: s.blobs, Store: s.mail, Accounts: s.store,
 		Listeners: mailserver.Listeners{
 			MX: s.bound["mx"], Submission: s.bound["submission"], Submissions: s.bound["submissions"],
-			POP3: s.bound["pop3"], POP3S: s.bound["pop3s"],
+			IMAP: s.bound["imap"], IMAPS: s.bound["imaps"], POP3: s.bound["pop3"], POP3S: s.bound["pop3s"],
 		},
 		MaxMessage: int64(c.SMTP.MaxMessage), MaxRecipients: c.SMTP.MaxRecipients, ShowClientAddress: c.SMTP.ShowClientAddress,
 		BcryptCost: c.Auth.BcryptCost, BcryptWorkers: c.Auth.Workers,
@@ -237,6 +237,7 @@ func offered(c *Config, port func(name string) int, source *certs.Source) client
 		protocol clientsetup.Protocol
 		security clientsetup.Security
 	}{
+		{"imaps", clientsetup.IMAP, clientsetup.TLS}, {"imap", clientsetup.IMAP, clientsetup.StartTLS},
 		{"pop3s", clientsetup.POP3, clientsetup.TLS}, {"pop3", clientsetup.POP3, clientsetup.StartTLS},
 		{"submissions", clientsetup.SMTP, clientsetup.TLS}, {"submission", clientsetup.SMTP, clientsetup.StartTLS},
 	} {
