@@ -29,7 +29,10 @@ func store(t testing.TB, d *db.DB, dir string, files blob.FS) *blob.Blobs {
 
 func storeOf(t testing.TB, c blob.Config, s seg.Config) *blob.Blobs {
 	t.Helper()
-	s.SegmentSize, s.MinFree = segmentSize, -1
+	s.MinFree = -1
+	if s.SegmentSize == 0 {
+		s.SegmentSize = segmentSize
+	}
 	driver, err := seg.Open(s)
 	if err != nil {
 		t.Fatal(err)
