@@ -322,18 +322,18 @@ type setupLine struct{ host, port, security string }
 func (s *story) readSetup() *setup {
 	s.t.Helper()
 	found := &setup{username: s.value("#value-username"), lines: map[string]setupLine{}}
-	for _, id := range []string{"pop3-tls", "pop3-starttls", "smtp-tls", "smtp-starttls"} {
+	for id, service := range serviceOf {
 		v := "#value-" + id
 		found.lines[id] = setupLine{s.value(v + "-host"), s.value(v + "-port"), s.value(v + "-security")}
-		if html := s.value(v + "-port"); !strings.HasSuffix(s.in.addr(serviceOf[id]), ":"+html) {
-			s.t.Errorf("%s: port %q, the server listens on %s", id, html, s.in.addr(serviceOf[id]))
+		if port := found.lines[id].port; s.in.addr(service) != "127.0.0.1:"+port {
+			s.t.Errorf("%s: port %q, the server listens on %s", id, port, s.in.addr(service))
 		}
 	}
 	return found
 }
 
 // serviceOf is the listener of a line.
-var serviceOf = map[string]string{"pop3-tls": "pop3s", "pop3-starttls": "pop3", "smtp-tls": "submissions", "smtp-starttls": "submission"}
+var serviceOf = map[string]string{"imap-tls": "imaps", "imap-starttls": "imap", "pop3-tls": "pop3s", "pop3-starttls": "pop3", "smtp-tls": "submissions", "smtp-starttls": "submission"}
 
 // agrees checks that two pages say the same, and that copying gives it.
 func (a *setup) agrees(s *story, b *setup) {

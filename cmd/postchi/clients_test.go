@@ -215,7 +215,18 @@ func fenced(t testing.TB, find string) string {
 }
 
 // defaultPorts are those of --dev.
-var defaultPorts = map[string]int{"mx": 2525, "submission": 2587, "submissions": 2465, "pop3": 2110, "pop3s": 2995, "http": 8080, "https": 8443, "metrics": 9090}
+func defaultPorts() map[string]int {
+	c := defaults()
+	c.dev()
+	ports := map[string]int{}
+	for service, addrs := range c.Listen.all() {
+		for _, addr := range addrs {
+			_, port, _ := net.SplitHostPort(addr)
+			ports[service], _ = strconv.Atoi(port)
+		}
+	}
+	return ports
+}
 
 // TestReadme runs the lines of the README in a shell: those that make the first mailboxes and
 // those that send and read the first mail. They are run as they stand; only where the ports of
@@ -227,13 +238,13 @@ func TestReadme(t *testing.T) {
 	in := newInstance(t, "sqlite")
 	lines := fenced(t, "customer add Example") + fenced(t, "<!-- first-mail -->")
 	if portsFree() {
-		for service, port := range defaultPorts {
+		for service, port := range defaultPorts() {
 			in.ports[service] = port
 			in.env = append(in.env, fmt.Sprintf("POSTCHI_LISTEN_%s=127.0.0.1:%d", strings.ToUpper(service), port))
 		}
 	} else {
 		t.Log("the ports of --dev are in use; others are put into the lines")
-		for service, port := range defaultPorts {
+		for service, port := range defaultPorts() {
 			lines = strings.ReplaceAll(lines, fmt.Sprintf("localhost:%d", port), fmt.Sprintf("localhost:%d", in.ports[service]))
 		}
 	}
@@ -262,7 +273,7 @@ func TestReadme(t *testing.T) {
 }
 
 func portsFree() bool {
-	for _, port := range defaultPorts {
+	for _, port := range defaultPorts() {
 		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			return false
