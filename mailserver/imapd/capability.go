@@ -21,7 +21,7 @@ func (s *session) capabilities() string {
 	if s.state != notAuthenticated {
 		b.WriteString(capsLater + " APPENDLIMIT=" + itoa(s.config.MaxMessage))
 		if s.packed == nil {
-			b.WriteString("")
+			b.WriteString(" COMPRESS=DEFLATE")
 		}
 		return b.String()
 	}

@@ -178,7 +178,7 @@ type client struct {
 func newClient(t testing.TB, c net.Conn) *client {
 	c.SetDeadline(time.Now().Add(30 * time.Second))
 	t.Cleanup(func() { c.Close() })
-	return &client{t: t, Conn: c, r: bufio.NewReader(c)}
+	return &client{t: t, Conn: c, r: bufio.NewReaderSize(c, 128<<10)}
 }
 
 func (h *house) dial(t testing.TB) *client {
@@ -326,3 +326,6 @@ func (c *client) closed() string {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// noTime is no deadline, for benchmarks.
+var noTime time.Time
