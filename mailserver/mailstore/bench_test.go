@@ -90,17 +90,34 @@ func benchContents(b *testing.B, message []byte) *mime.Contents {
 }
 
 func benchStore(b *testing.B, in *mailstoretest.Instance, writers int) float64 {
-	ctx := context.Background()
 	mailboxes, _ := benchMailboxes(b, in, writers)
+	return benchStoreOf(b, in, writers, mailboxes)
+}
+
+// benchStoreOf delivers to mailboxes in turns, as mail that was received is: with its bytes yet
+// to be synced.
+func benchStoreOf(b *testing.B, in *mailstoretest.Instance, writers int, mailboxes []models.ID) float64 {
+	ctx := context.Background()
 	message := mailstoretest.Message(1, benchSize)
 	contents := benchContents(b, message)
+	next := turns(writers)
 	return parallel(b, writers, func(w int) error {
-		staged, err := in.Blobs.Put(ctx, bytes.NewReader(message), benchSize)
+		body, err := in.Blobs.Prepare(ctx, bytes.NewReader(message), benchSize)
 		if err != nil {
 			return err
 		}
-		return in.Store.Deliver(ctx, mailstore.Arrival{Blob: staged, Contents: contents, Targets: []mailstore.Target{{Mailbox: mailboxes[w], QuotaBytes: 1 << 40}}})
+		mailbox := mailboxes[next(w)%len(mailboxes)]
+		return in.Store.Deliver(ctx, mailstore.Arrival{Body: body, Contents: contents, Targets: []mailstore.Target{{Mailbox: mailbox, QuotaBytes: 1 << 40}}})
 	})
+}
+
+// turns gives each writer numbers of its own: w, w+writers, w+2*writers and so on.
+func turns(writers int) func(w int) int {
+	at := make([]int, writers)
+	return func(w int) int {
+		at[w]++
+		return w + (at[w]-1)*writers
+	}
 }
 
 // yardstick appends to a file and syncs once for all who wait, then writes the rows of all who
@@ -124,6 +141,10 @@ type yardItem struct {
 
 func benchYardstick(b *testing.B, in *mailstoretest.Instance, writers int) float64 {
 	mailboxes, inboxes := benchMailboxes(b, in, writers)
+	return benchYardstickOf(b, in, writers, mailboxes, inboxes)
+}
+
+func benchYardstickOf(b *testing.B, in *mailstoretest.Instance, writers int, mailboxes, inboxes []models.ID) float64 {
 	y := &yardstick{appends: make(chan *yardItem, 256), rows: make(chan *yardItem, 256), message: mailstoretest.Message(1, benchSize)}
 	y.c = benchContents(b, y.message)
 	file, err := os.Create(filepath.Join(b.TempDir(), "data"))
@@ -138,10 +159,10 @@ func benchYardstick(b *testing.B, in *mailstoretest.Instance, writers int) float
 		var wg sync.WaitGroup
 		wg.Go(func() { y.append() })
 		wg.Go(func() { y.write(ctx, tx) })
-		uids := make([]int64, writers)
+		next := turns(writers)
 		rate = parallel(b, writers, func(w int) error {
-			uids[w]++
-			it := &yardItem{in.DB.IDs().New(), mailboxes[w], inboxes[w], uids[w], make(chan error, 1)}
+			n, id := next(w)%len(mailboxes), in.DB.IDs().New()
+			it := &yardItem{id, mailboxes[n], inboxes[n], int64(id), make(chan error, 1)} // the id rises, as a UID must
 			y.appends <- it
 			return <-it.done
 		})
