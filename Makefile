@@ -14,7 +14,7 @@ PLAIN    = $(shell $(GO) list ./... | grep -v -E '/(models/db|models/store|mails
 
 export GOFLAGS := -buildvcs=false
 
-.PHONY: build run install packages lint test race fuzz bench crashtest clean
+.PHONY: build run install packages lint test race fuzz bench crashtest interop clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/postchi
@@ -46,14 +46,24 @@ fuzz:
 	.ci/fuzz $(FUZZTIME)
 
 # What docs speak of, each beside its yardstick in the same run: some ten minutes on two cores
-# that have nothing else to do. All other benchmarks: go test -bench . ./package
+# that have nothing else to do; with POSTCHI_LONG=1 also on stores of 1,000,000 messages, some five
+# minutes more. All other benchmarks: go test -bench . ./package
 BENCHTIME ?= 2s
 bench: packages
-	$(MARIADB) $(GO) test -run '^$$' -bench '^Benchmark(Submission|Deliver|Compare|LoginFirst|LoginRepeatedRow|Retr|MailboxesPage)$$' \
+	$(MARIADB) $(GO) test -run '^$$' -bench '^Benchmark(Submission|Deliver|DeliverFull|Compact|Start|Compare|LoginFirst|LoginRepeatedRow|Retr|MailboxesPage)$$' \
 		-benchtime $(BENCHTIME) -timeout 40m ./mailserver/smtpd ./mailserver/mailstore ./mailserver/auth ./mailserver/pop3d ./cmd/postchi
 
+# Kills in number, and the proofs of the store in their long form: some twenty minutes.
+PROOFS = TestPowerCut|TestFailingWrites|TestFailingCalls|TestLostCommits|TestTwoProcesses
 crashtest: packages
 	$(MARIADB) $(GO) test -count 1 -timeout 30m -v -run 'TestCrash' ./cmd/postchi -crash.kills 20
+	POSTCHI_LONG=1 $(MARIADB) $(GO) test -race -count 1 -timeout 30m -v -run '^(TestUnderFire|TestKills)$$' ./mailserver/blob
+	POSTCHI_LONG=1 $(MARIADB) $(GO) test -count 1 -timeout 30m -v -run '^($(PROOFS))$$' ./mailserver/mailstore ./cmd/postchi
+
+# What needs servers that are not ours: a cluster of two MariaDB nodes on the loopback.
+interop: packages
+	@.ci/install .ci/packages-interop
+	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 20m -v -run '^TestGalera$$' ./mailserver/mailstore
 
 clean:
 	rm -rf bin

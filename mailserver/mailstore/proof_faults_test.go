@@ -128,7 +128,7 @@ func TestFailingCalls(t *testing.T) {
 	t.Parallel()
 	first, most := 9, 9
 	if dbtest.Long() {
-		first, most = 1, 60
+		first, most = 1, 40
 	}
 	said := map[string]int{}
 	for n := first; n <= most; n++ {

@@ -10,10 +10,15 @@ import (
 )
 
 const (
-	maxGroup    = 256              // callers that share one transaction on SQLite
-	maxAttempts = 12               // of one transaction on MySQL after conflicts
-	maxLost     = 3                // of one transaction when its connection or its COMMIT is lost
-	writeLimit  = 30 * time.Second // for one transaction, waiting for locks included
+	maxGroup    = 256 // callers that share one transaction on SQLite
+	maxAttempts = 60  // of one transaction on MySQL after conflicts
+
+	// maxPause is the longest pause before another attempt. A node of a Galera cluster ends its
+	// own transactions in favour of those of others, so the same one may lose many times.
+	maxPause = 100 * time.Millisecond
+
+	maxLost    = 3                // of one transaction when its connection or its COMMIT is lost
+	writeLimit = 30 * time.Second // for one transaction, waiting for locks included
 )
 
 // request is one caller of Write.
@@ -143,7 +148,7 @@ func (w *writer) serve(group []*request) {
 			fail(live, err)
 			break
 		}
-		time.Sleep(time.Duration(rand.Int64N(int64(attempt) * int64(3*time.Millisecond))))
+		time.Sleep(rand.N(min(time.Duration(attempt)*3*time.Millisecond, maxPause)))
 	}
 	for _, req := range live {
 		close(req.done)

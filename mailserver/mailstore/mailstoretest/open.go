@@ -31,12 +31,15 @@ type Instance struct {
 // the same store.
 func Seg(t testing.TB, config db.Config) *Instance { return SegWith(t, config, seg.Config{}) }
 
-// SegWith is Seg with segments of another size or another file system; folder, node and minimum
-// of free space are set here.
+// SegWith is Seg with segments of another size, in another file system or another folder; node
+// and minimum of free space are set here.
 func SegWith(t testing.TB, config db.Config, segments seg.Config) *Instance {
 	t.Helper()
 	d := dbtest.Open(t, config)
-	segments.Dir, segments.Node, segments.MinFree = SegDir(config), d.IDs().Node(), -1
+	segments.Node, segments.MinFree = d.IDs().Node(), -1
+	if segments.Dir == "" {
+		segments.Dir = SegDir(config)
+	}
 	driver, err := seg.Open(segments)
 	if err != nil {
 		t.Fatal(err)

@@ -19,9 +19,10 @@ import (
 
 // Server is a MariaDB of our own: its own folder and socket, no network, never the system's.
 type Server struct {
-	Dir string
-	cmd *exec.Cmd
-	end chan struct{}
+	Dir   string
+	extra []string // arguments
+	cmd   *exec.Cmd
+	end   chan struct{}
 }
 
 // ErrNoServer says that no MariaDB is installed.
@@ -30,6 +31,19 @@ var ErrNoServer = errors.New("mariadbd is not installed (Debian: mariadb-server)
 // StartServer makes an empty server in a new folder below the system's temporary one and waits until it
 // answers. Run by root it becomes the user mysql, who must be able to enter the folder.
 func StartServer() (*Server, error) {
+	s, err := newServer()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(); err != nil {
+		os.RemoveAll(s.Dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+// newServer makes the folder of an empty server.
+func newServer() (*Server, error) {
 	if _, err := exec.LookPath(mariadbd()); err != nil {
 		return nil, ErrNoServer
 	}
@@ -39,10 +53,6 @@ func StartServer() (*Server, error) {
 	}
 	s := &Server{Dir: dir}
 	if err := s.prepare(); err != nil {
-		os.RemoveAll(dir)
-		return nil, err
-	}
-	if err := s.Start(); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
@@ -107,7 +117,9 @@ func (s *Server) asUser() []string {
 }
 
 // Start starts a server that was stopped or killed, on the same data.
-func (s *Server) Start() error {
+func (s *Server) Start() error { return s.start() }
+
+func (s *Server) start(once ...string) error {
 	log, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -116,6 +128,7 @@ func (s *Server) Start() error {
 	args := append([]string{"--no-defaults", "--datadir=" + s.Dir + "/data", "--socket=" + s.Socket(), "--pid-file=" + s.Dir + "/pid",
 		"--skip-networking", "--skip-name-resolve", "--character-set-server=utf8mb4", "--max-connections=1000",
 		"--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=256M", "--innodb-log-file-size=128M"}, s.asUser()...)
+	args = append(append(args, s.extra...), once...)
 	s.cmd = exec.Command(mariadbd(), args...)
 	s.cmd.Env = s.env()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
@@ -175,6 +188,7 @@ func (s *Server) Signal(sig syscall.Signal) {
 
 // Close stops the server and removes its folder.
 func (s *Server) Close() {
+	defer os.RemoveAll(s.Dir)
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.end:
@@ -182,5 +196,4 @@ func (s *Server) Close() {
 		s.cmd.Process.Kill()
 		<-s.end
 	}
-	os.RemoveAll(s.Dir)
 }
