@@ -41,7 +41,8 @@ func TestFoldersHaveTheSameSteps(t *testing.T) {
 
 // TestEveryFieldHasItsColumn reads each record's columns from each database, as gorm would.
 func TestEveryFieldHasItsColumn(t *testing.T) {
-	records := []interface{ TableName() string }{models.Customer{}, models.User{}, models.Domain{}, models.Mailbox{}, models.Address{}, models.Login{}, models.LoginBlock{}, models.Event{}}
+	records := []interface{ TableName() string }{models.Customer{}, models.User{}, models.Domain{}, models.Mailbox{}, models.Address{}, models.Login{}, models.LoginBlock{}, models.Event{}, models.Alias{},
+		models.Target{}, models.AutoReply{}, models.QueueItem{}, models.QueueRecipient{}, models.Suppression{}}
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		for _, r := range records {
 			var columns []string

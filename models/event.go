@@ -8,6 +8,17 @@ const (
 	EventAccepted  EventKind = "accepted"  // we answered 250
 	EventDelivered EventKind = "delivered" // it lies in a mailbox
 	EventRefused   EventKind = "refused"   // we answered 4xx or 5xx
+	EventQueued    EventKind = "queued"    // it waits to be sent to another server
+	EventForwarded EventKind = "forwarded" // an alias or a mailbox leads it to the recipient named in Detail
+	EventDeferred  EventKind = "deferred"  // an attempt failed for now; At is of the attempt, Next of the next one
+	EventSent      EventKind = "sent"      // another server has answered 250
+	EventBounced   EventKind = "bounced"   // it was given up
+	EventReturned  EventKind = "returned"  // the sender was told (bounce or delay warning)
+	EventHeld      EventKind = "held"      // it waits until somebody releases it
+	EventReleased  EventKind = "released"
+	EventDropped   EventKind = "dropped" // taken out of the queue by hand
+	EventReplied   EventKind = "replied" // an auto-reply was sent
+	EventVerdict   EventKind = "verdict" // what the checks found; Detail is spf=... dkim=... dmarc=...
 )
 
 // Event is one line of the trace of a message or of a refused attempt.
@@ -29,6 +40,11 @@ type Event struct {
 	Words      string    `gorm:"column:words" json:"words"`   // key of the words, under "event."
 	Detail     string    `gorm:"column:detail" json:"detail"` // the reply's text as sent
 	Size       int64     `gorm:"column:size" json:"size"`
+	QueueID    ID        `gorm:"column:queue_id" json:"queue_id,omitempty"` // of an item of the queue
+	Host       string    `gorm:"column:host" json:"host,omitempty"`         // name of the other server
+	TLS        string    `gorm:"column:tls" json:"tls,omitempty"`           // how the attempt was secured: "", "TLS1.3 opportunistic", "TLS1.3 mta-sts", ...
+	Next       Micros    `gorm:"column:next_at" json:"next_at,omitempty"`   // of the next attempt
+	Folder     string    `gorm:"column:folder" json:"folder,omitempty"`     // of a delivery that is not to the inbox
 }
 
 // TableName names the table.

@@ -21,6 +21,15 @@ type Mailbox struct {
 	Reason     string `gorm:"column:reason" json:"reason,omitempty"` // shown to the owner and, for receive, to senders
 	SwitchedBy Role   `gorm:"column:switched_by" json:"-"`           // of who set a switch; what an administrator set a customer cannot lift
 
+	// Sending held: what it sends waits in the queue; receiving goes on. 0 = not held.
+	HeldAt     Micros `gorm:"column:held_at" json:"held_at,omitempty"`
+	HeldReason string `gorm:"column:held_reason" json:"held_reason,omitempty"`
+
+	// FullSince is when mail was first refused because it is full; 0 = it was not.
+	FullSince   Micros `gorm:"column:full_since" json:"full_since,omitempty"`
+	ForwardOnly bool   `gorm:"column:forward_only" json:"forward_only"`   // what is forwarded is not kept here
+	Language    string `gorm:"column:language" json:"language,omitempty"` // of words to its owner; "" = the domain's users', else both
+
 	DeletedAt Micros `gorm:"column:deleted_at" json:"deleted_at,omitempty"` // in the bin since; 0 = not in the bin
 	DeletedBy string `gorm:"column:deleted_by" json:"deleted_by,omitempty"`
 	Purging   bool   `gorm:"column:purging" json:"-"` // being removed for good: only that can still be done with it
@@ -39,8 +48,11 @@ func (m *Mailbox) InBin() bool { return m.DeletedAt != 0 }
 // AddressKind says what an address leads to.
 type AddressKind string
 
-// The kinds of addresses. Aliases and groups come later.
-const AddressMailbox AddressKind = "mailbox"
+// The kinds of addresses.
+const (
+	AddressMailbox AddressKind = "mailbox"
+	AddressAlias   AddressKind = "alias" // or a group
+)
 
 // Address is what keeps addresses unique: one row for each that exists, the bin included.
 type Address struct {
@@ -49,6 +61,7 @@ type Address struct {
 	Local     string      `gorm:"column:local_part"`
 	Kind      AddressKind `gorm:"column:kind"`
 	MailboxID *ID         `gorm:"column:mailbox_id"`
+	AliasID   *ID         `gorm:"column:alias_id"`
 	CreatedAt Micros      `gorm:"column:created_at;autoCreateTime:false"`
 }
 

@@ -45,10 +45,17 @@ CREATE TABLE IF NOT EXISTS domains (
     client_host   VARCHAR(255) NOT NULL DEFAULT '',
     postmaster_id BIGINT NULL,
     abuse_id      BIGINT NULL,
+    alias_of      BIGINT NULL,
+    catch_all     VARCHAR(320) NOT NULL DEFAULT '',
+    dmarc_obey    VARCHAR(64) NOT NULL DEFAULT 'obey',
+    source_ip     VARCHAR(64) NOT NULL DEFAULT '',
+    proof_token   VARCHAR(64) NOT NULL DEFAULT '',
+    proven_at     BIGINT NOT NULL DEFAULT 0,
     created_at    BIGINT NOT NULL,
     updated_at    BIGINT NOT NULL,
     CONSTRAINT domains_active UNIQUE (active_name),
     KEY domains_name (name),
+    KEY domains_alias (alias_of),
     KEY domains_customer (customer_id, name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
@@ -58,9 +65,11 @@ CREATE TABLE IF NOT EXISTS addresses (
     local_part VARCHAR(64) NOT NULL,
     kind       VARCHAR(64) NOT NULL,
     mailbox_id BIGINT NULL,
+    alias_id   BIGINT NULL,
     created_at BIGINT NOT NULL,
     CONSTRAINT addresses_unique UNIQUE (domain_id, local_part),
-    KEY addresses_mailbox (mailbox_id)
+    KEY addresses_mailbox (mailbox_id),
+    KEY addresses_alias (alias_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS mailboxes (
@@ -78,6 +87,11 @@ CREATE TABLE IF NOT EXISTS mailboxes (
     receive_off    TINYINT NOT NULL DEFAULT 0,
     reason         VARCHAR(255) NOT NULL DEFAULT '',
     switched_by    VARCHAR(64) NOT NULL DEFAULT '',
+    held_at        BIGINT NOT NULL DEFAULT 0,
+    held_reason    VARCHAR(255) NOT NULL DEFAULT '',
+    full_since     BIGINT NOT NULL DEFAULT 0,
+    forward_only   TINYINT NOT NULL DEFAULT 0,
+    language       VARCHAR(64) NOT NULL DEFAULT '',
     deleted_at     BIGINT NOT NULL DEFAULT 0,
     deleted_by     VARCHAR(320) NOT NULL DEFAULT '',
     purging        TINYINT NOT NULL DEFAULT 0,

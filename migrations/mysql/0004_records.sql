@@ -17,6 +17,11 @@ CREATE TABLE IF NOT EXISTS events (
     words       VARCHAR(64) NOT NULL DEFAULT '',
     detail      TEXT NOT NULL,
     size        BIGINT NOT NULL DEFAULT 0,
+    queue_id    BIGINT NOT NULL DEFAULT 0,
+    host        VARCHAR(255) NOT NULL DEFAULT '',
+    tls         VARCHAR(64) NOT NULL DEFAULT '',
+    next_at     BIGINT NOT NULL DEFAULT 0,
+    folder      VARCHAR(64) NOT NULL DEFAULT '',
     KEY events_at (at),
     KEY events_customer (customer_id, at),
     KEY events_mailbox (mailbox_id, at)

@@ -46,12 +46,20 @@ CREATE TABLE domains (
     client_host   TEXT NOT NULL DEFAULT '',
     postmaster_id INTEGER NULL,
     abuse_id      INTEGER NULL,
+    alias_of      INTEGER NULL,
+    catch_all     TEXT NOT NULL DEFAULT '',
+    dmarc_obey    TEXT NOT NULL DEFAULT 'obey',
+    source_ip     TEXT NOT NULL DEFAULT '',
+    proof_token   TEXT NOT NULL DEFAULT '',
+    proven_at     INTEGER NOT NULL DEFAULT 0,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     CONSTRAINT domains_active UNIQUE (active_name)
 );
 
 CREATE INDEX domains_name ON domains (name);
+
+CREATE INDEX domains_alias ON domains (alias_of);
 
 CREATE INDEX domains_customer ON domains (customer_id, name);
 
@@ -61,11 +69,14 @@ CREATE TABLE addresses (
     local_part TEXT NOT NULL,
     kind       TEXT NOT NULL,
     mailbox_id INTEGER NULL,
+    alias_id   INTEGER NULL,
     created_at INTEGER NOT NULL,
     CONSTRAINT addresses_unique UNIQUE (domain_id, local_part)
 );
 
 CREATE INDEX addresses_mailbox ON addresses (mailbox_id);
+
+CREATE INDEX addresses_alias ON addresses (alias_id);
 
 CREATE TABLE mailboxes (
     id             INTEGER NOT NULL PRIMARY KEY,
@@ -82,6 +93,11 @@ CREATE TABLE mailboxes (
     receive_off    INTEGER NOT NULL DEFAULT 0,
     reason         TEXT NOT NULL DEFAULT '',
     switched_by    TEXT NOT NULL DEFAULT '',
+    held_at        INTEGER NOT NULL DEFAULT 0,
+    held_reason    TEXT NOT NULL DEFAULT '',
+    full_since     INTEGER NOT NULL DEFAULT 0,
+    forward_only   INTEGER NOT NULL DEFAULT 0,
+    language       TEXT NOT NULL DEFAULT '',
     deleted_at     INTEGER NOT NULL DEFAULT 0,
     deleted_by     TEXT NOT NULL DEFAULT '',
     purging        INTEGER NOT NULL DEFAULT 0,

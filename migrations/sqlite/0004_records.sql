@@ -16,7 +16,12 @@ CREATE TABLE events (
     enhanced    TEXT NOT NULL DEFAULT '',
     words       TEXT NOT NULL DEFAULT '',
     detail      TEXT NOT NULL,
-    size        INTEGER NOT NULL DEFAULT 0
+    size        INTEGER NOT NULL DEFAULT 0,
+    queue_id    INTEGER NOT NULL DEFAULT 0,
+    host        TEXT NOT NULL DEFAULT '',
+    tls         TEXT NOT NULL DEFAULT '',
+    next_at     INTEGER NOT NULL DEFAULT 0,
+    folder      TEXT NOT NULL DEFAULT ''
 );
 
 CREATE INDEX events_at ON events (at);

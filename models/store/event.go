@@ -36,6 +36,7 @@ func (s *Store) clipped(e models.Event) models.Event {
 	e.Sender, e.Recipient = models.Clip(e.Sender, 320), models.Clip(e.Recipient, 320)
 	e.Remote, e.Enhanced, e.Words = models.Clip(e.Remote, 64), models.Clip(e.Enhanced, 64), models.Clip(e.Words, 64)
 	e.Detail = models.Clip(e.Detail, 2000)
+	e.Host, e.TLS, e.Folder = models.Clip(e.Host, 255), models.Clip(e.TLS, 64), models.Clip(e.Folder, 64)
 	return e
 }
 
