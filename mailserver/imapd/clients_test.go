@@ -40,6 +40,14 @@ func program(t *testing.T, dir string, name string, args ...string) string {
 	return string(out)
 }
 
+// interop skips a test whose client only make interop installs.
+func interop(t *testing.T) {
+	t.Helper()
+	if os.Getenv("POSTCHI_INTEROP") == "" {
+		t.Skip("make interop runs it")
+	}
+}
+
 func TestCurl(t *testing.T) {
 	h := open(t, dbtest.SQLite(t))
 	m := h.mailbox(t)
@@ -63,6 +71,7 @@ func TestCurl(t *testing.T) {
 }
 
 func TestMutt(t *testing.T) {
+	interop(t)
 	h := open(t, dbtest.SQLite(t))
 	m := h.mailbox(t)
 	h.Deliver(t, []byte(first), m.ID)
@@ -87,17 +96,12 @@ func TestMutt(t *testing.T) {
 
 func mutt(t *testing.T, dir, push string) {
 	t.Helper()
-	if _, err := exec.LookPath("script"); err != nil {
-		t.Skip("script is not installed")
-	}
-	if _, err := exec.LookPath("mutt"); err != nil {
-		t.Skip("mutt is not installed")
-	}
 	program(t, dir, "script", "-qec", fmt.Sprintf("stty rows 24 cols 80; mutt -n -F %s/muttrc -e \"%s\"", dir, push), "/dev/null")
 }
 
 // TestMbsync synchronizes both ways, twice, and the last run finds nothing to do.
 func TestMbsync(t *testing.T) {
+	interop(t)
 	h := open(t, dbtest.SQLite(t))
 	m := h.mailbox(t)
 	const n = 60
