@@ -18,7 +18,16 @@ type Arrival struct {
 	Body     *blob.Prepared // bytes that become so together with those of the arrivals that share the transaction
 	Contents *mime.Contents // nil = built when first read
 	Date     models.Micros  // internal date; 0 = now
-	Targets  []Target       // at most MaxTargets
+	Targets  []Target       // at most MaxTargets; none only if Refs > 0
+
+	// Also runs in the arrival's transaction after its rows, with the id of its blob; what it
+	// writes is kept or lost with the arrival. It may run more than once, and must do no more
+	// than a few statements. An error of kind Full, Limited, Denied, Suspended, Invalid or
+	// NotFound fails the arrival with that error, any other one temporarily; either way alone,
+	// without harm to those that share the transaction.
+	Also func(ctx context.Context, tx *db.Tx, blob models.ID) error
+	// Refs is how many rows that refer to the blob Also makes.
+	Refs int64
 }
 
 // MaxTargets is how many folders one arrival may go to: RFC 5321, section 4.5.3.1.8 asks for
@@ -67,10 +76,10 @@ func (s *Store) Deliver(ctx context.Context, a Arrival) error {
 }
 
 func (a *Arrival) letter() (letter, error) {
-	if len(a.Targets) == 0 || len(a.Targets) > MaxTargets {
+	if len(a.Targets) == 0 && a.Refs < 1 || len(a.Targets) > MaxTargets || a.Refs < 0 {
 		return letter{}, models.Errorf(models.Invalid, "arrival.targets", "A message goes to 1 to %d folders at once.", MaxTargets)
 	}
-	l := letter{staged: a.Blob, body: a.Body, date: a.Date}
+	l := letter{staged: a.Blob, body: a.Body, date: a.Date, also: a.Also, refs: a.Refs}
 	if a.Body != nil {
 		l.staged = a.Body.Staged
 	}
@@ -151,6 +160,8 @@ type letter struct {
 	date     models.Micros
 	contents []any // row of contents; nil = none
 	targets  []target
+	also     func(ctx context.Context, tx *db.Tx, blob models.ID) error // nil = nothing
+	refs     int64                                                      // of the blob, beside those of targets
 }
 
 type target struct {
@@ -163,6 +174,9 @@ type target struct {
 	quota    Quota
 	declared int64
 }
+
+// alsoRows is what an Also counts for in the rows of a group.
+const alsoRows = 4
 
 // States of an item: it can be taken once, by a writer or back by its owner.
 const (
@@ -181,6 +195,9 @@ func newItem(letters []letter) *item {
 	it := &item{letters: letters, done: make(chan struct{})}
 	for _, l := range letters {
 		it.rows += len(l.targets)
+		if l.also != nil {
+			it.rows += alsoRows
+		}
 		it.weight += 300
 		for _, v := range l.contents {
 			switch v := v.(type) {

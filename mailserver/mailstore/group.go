@@ -46,7 +46,7 @@ func (s *Store) place(ctx context.Context, tx *db.Tx, items []*item) error {
 	for _, it := range items {
 		g.admit(it)
 	}
-	if len(g.messages) == 0 {
+	if len(g.blobs) == 0 {
 		return nil
 	}
 	if err := s.blobs.InsertRows(ctx, tx, g.blobs); err != nil {
@@ -58,7 +58,30 @@ func (s *Store) place(ctx context.Context, tx *db.Tx, items []*item) error {
 	if err := insertRows(ctx, tx, insertMessages, len(messageColumns), g.messages); err != nil {
 		return fmt.Errorf("insert messages: %w", err)
 	}
-	return g.save(ctx)
+	if err := g.save(ctx); err != nil {
+		return err
+	}
+	return also(ctx, tx, items)
+}
+
+// also lets the items that were placed write rows of their own. An error is that of the whole
+// transaction: the group is then written again in halves, until the guilty one is alone.
+func also(ctx context.Context, tx *db.Tx, items []*item) error {
+	for _, it := range items {
+		if it.err != nil {
+			continue
+		}
+		for i := range it.letters {
+			l := &it.letters[i]
+			if l.also == nil {
+				continue
+			}
+			if err := l.also(ctx, tx, l.staged.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func mailboxesOf(items []*item) []models.ID {
@@ -161,7 +184,7 @@ func (g *group) admit(it *item) {
 			done = append(done, p)
 			it.uids, it.uidvalidity = append(it.uids, p.uid), p.folder.UIDValidity
 		}
-		g.blobs = append(g.blobs, blob.Row{Staged: l.staged, Refs: int64(len(l.targets))})
+		g.blobs = append(g.blobs, blob.Row{Staged: l.staged, Refs: int64(len(l.targets)) + l.refs})
 		g.contents = append(g.contents, l.contents...)
 	}
 }

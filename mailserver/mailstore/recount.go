@@ -139,7 +139,8 @@ func (s *Store) snapshot(ctx context.Context, fn func(db.Querier) error) error {
 	return db.Failure(fn(tx))
 }
 
-// RecountBlobs compares the references of all blobs with the messages and with fix mends them.
+// RecountBlobs compares the references of all blobs with the rows that refer to them, messages
+// and queue, and with fix mends them.
 // Memory is constant; what changes meanwhile is no drift.
 func (s *Store) RecountBlobs(ctx context.Context, fix bool) ([]blob.Miscount, error) {
 	var wrong []blob.Miscount
@@ -150,7 +151,7 @@ func (s *Store) RecountBlobs(ctx context.Context, fix bool) ([]blob.Miscount, er
 	return wrong, err
 }
 
-// Marks are the references that messages hold on blobs.
+// Marks are the references on blobs of messages and of the queue.
 func (s *Store) Marks() blob.Marks { return marks{s} }
 
 type marks struct{ s *Store }
@@ -176,8 +177,16 @@ func (m marks) All(ctx context.Context) iter.Seq2[blob.Mark, error] {
 	}
 }
 
+// markPage takes the first ids of both tables: whatever is among the first of the two together is
+// among the first of its own.
+const markPage = `SELECT blob_id, SUM(refs) FROM (
+	SELECT blob_id, refs FROM (SELECT blob_id, COUNT(*) AS refs FROM messages WHERE blob_id > ? GROUP BY blob_id ORDER BY blob_id LIMIT ?) AS m
+	UNION ALL
+	SELECT blob_id, refs FROM (SELECT blob_id, COUNT(*) AS refs FROM queue WHERE blob_id > ? GROUP BY blob_id ORDER BY blob_id LIMIT ?) AS q
+	) AS t GROUP BY blob_id ORDER BY blob_id LIMIT ?`
+
 func (m marks) page(ctx context.Context, after models.ID) ([]blob.Mark, error) {
-	rows, err := m.s.db.Reader(ctx).QueryContext(ctx, "SELECT blob_id, COUNT(*) FROM messages WHERE blob_id > ? GROUP BY blob_id ORDER BY blob_id LIMIT ?", int64(after), readRows)
+	rows, err := m.s.db.Reader(ctx).QueryContext(ctx, markPage, int64(after), readRows, int64(after), readRows, readRows)
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +201,7 @@ func (m marks) page(ctx context.Context, after models.ID) ([]blob.Mark, error) {
 }
 
 func (m marks) Count(ctx context.Context, tx *db.Tx, id models.ID) (n int64, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM messages WHERE blob_id = ?", int64(id)).Scan(&n)
+	err = tx.QueryRowContext(ctx, "SELECT (SELECT COUNT(*) FROM messages WHERE blob_id = ?) + (SELECT COUNT(*) FROM queue WHERE blob_id = ?)",
+		int64(id), int64(id)).Scan(&n)
 	return n, err
 }

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS queue (
     held        TINYINT NOT NULL DEFAULT 0,
     created_at  BIGINT NOT NULL,
     expires_at  BIGINT NOT NULL,
+    KEY queue_blob (blob_id),
     KEY queue_mailbox (mailbox_id, created_at),
     KEY queue_customer (customer_id, created_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -20,6 +20,8 @@ CREATE TABLE queue (
     expires_at  INTEGER NOT NULL
 );
 
+CREATE INDEX queue_blob ON queue (blob_id);
+
 CREATE INDEX queue_mailbox ON queue (mailbox_id, created_at);
 
 CREATE INDEX queue_customer ON queue (customer_id, created_at);

@@ -27,6 +27,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"quotas hold in a race", quotaRace},
 		{"declared sizes must fit", declaredSize},
 		{"a bad item fails alone", poison},
+		{"an arrival with rows of others", alsoRows},
+		{"an Also that fails does so alone", alsoPoison},
 		{"a cancelled arrival is there or not", cancelled},
 		{"a store that closes answers everybody", closing},
 		{"UIDs and modseqs rise for every reader", rising},
