@@ -19,6 +19,7 @@ import (
 	"github.com/postchi/postchi/migrations"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
+	"github.com/postchi/postchi/models/secret"
 	"github.com/postchi/postchi/models/store"
 	"github.com/postchi/postchi/panel/service"
 )
@@ -30,6 +31,7 @@ type base struct {
 	log     *slog.Logger
 	db      *db.DB
 	store   *store.Store
+	secrets *secret.Box // opens what the database keeps sealed
 	blobs   *blob.Blobs
 	mail    *mailstore.Store
 	service *service.Service
@@ -63,7 +65,27 @@ func (b *base) open(ctx context.Context, kind string) error {
 		return err
 	}
 	b.closers = append(b.closers, b.store.Close)
+	if err := b.openSecrets(ctx); err != nil {
+		return err
+	}
 	return b.openMail()
+}
+
+// openSecrets opens the key file, which is made at the very first start only: a new key
+// opens nothing in a database that has secrets.
+func (b *base) openSecrets(ctx context.Context) error {
+	file := b.config.keyFile()
+	used, err := secret.Used(ctx, b.store)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(file); used && errors.Is(err, os.ErrNotExist) {
+		return secret.Missing(file)
+	}
+	if b.secrets, err = secret.Open(file); err != nil {
+		return err
+	}
+	return b.secrets.Check(ctx, b.store, file)
 }
 
 // openService completes the base; sender may be nil, as in commands.

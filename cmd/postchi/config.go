@@ -44,6 +44,10 @@ type Config struct {
 		Authority string `toml:"authority" env:"AUTHORITY"`
 	} `toml:"tls" envPrefix:"TLS_"`
 
+	Secrets struct {
+		KeyFile string `toml:"key_file" env:"KEY_FILE"`
+	} `toml:"secrets" envPrefix:"SECRETS_"`
+
 	Log struct {
 		Level  string `toml:"level" env:"LEVEL"`
 		Format string `toml:"format" env:"FORMAT"`
@@ -241,6 +245,14 @@ func (c *Config) check() []error {
 	c.checkListen(bad)
 	c.checkNumbers(bad)
 	return m
+}
+
+// keyFile is the file of the key that opens the database's secrets.
+func (c *Config) keyFile() string {
+	if c.Secrets.KeyFile != "" {
+		return c.Secrets.KeyFile
+	}
+	return filepath.Join(c.DataDir, "server.key")
 }
 
 func (c *Config) checkTLS(bad func(string, ...any)) {

@@ -24,6 +24,7 @@ var allowedImports = map[string][]string{
 	"models/db":                {"models"},
 	"models/db/dbtest":         {"migrations", "models/db"},
 	"models/db/dbtest/mariadb": {"models/db/dbtest"},
+	"models/secret":            {"models"},
 	"models/store":             {"models", "models/address", "models/db"},
 	"migrations":               {"models"},
 
