@@ -309,7 +309,7 @@ func back(w *tab) {
 	history := call(w, cdppage.GetNavigationHistory, cdp.Empty{})
 	entry := history.Entries[history.CurrentIndex-1]
 	call(w, cdppage.NavigateToHistoryEntry, cdppage.NavigateToHistoryEntryParams{EntryID: entry.ID})
-	within(w.t, 2*time.Second, "the way back", func() bool {
+	within(w.t, 6*time.Second, "the way back", func() bool {
 		h := call(w, cdppage.GetNavigationHistory, cdp.Empty{})
 		return h.Entries[h.CurrentIndex].ID == entry.ID && js[bool](w, `document.documentElement !== null && document.readyState === "complete"`)
 	})

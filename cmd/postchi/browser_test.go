@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -177,30 +179,62 @@ func (w *tab) received() int {
 // call sends a command of the browser's protocol.
 func call[P, R any](w *tab, command cdp.Command[P, R], params P) R {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, pageBound)
-	defer cancel()
-	result, err := chromedp.Call(ctx, command, params)
+	result, err := whenSettled(w, func(ctx context.Context) (R, error) { return chromedp.Call(ctx, command, params) })
 	if err != nil {
 		w.t.Fatalf("%s: %v", command.Method, err)
 	}
 	return result
 }
 
-// js evaluates an expression in the page; a promise is waited for.
+// js evaluates an expression in the page; a promise is waited for. Where the page changes
+// meanwhile it is evaluated in the next one as well.
 func js[T any](w *tab, expression string, args ...any) T {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, pageBound)
-	defer cancel()
-	result, err := chromedp.Run(ctx, chromedp.Evaluate[T](fmt.Sprintf(expression, args...), chromedp.EvalAwaitPromise))
+	evaluate := chromedp.Evaluate[T](fmt.Sprintf(expression, args...), chromedp.EvalAwaitPromise)
+	result, err := whenSettled(w, func(ctx context.Context) (T, error) { return chromedp.Run(ctx, evaluate) })
 	if err != nil {
 		w.t.Fatalf("%s: %v\nat %s", tail(expression, 200), err, w.where())
 	}
 	return result
 }
 
+// whenSettled calls fn again, up to pageBound in all, while the browser answers that one page is
+// gone and the next not yet there: such commands have done nothing.
+func whenSettled[R any](w *tab, fn func(context.Context) (R, error)) (R, error) {
+	ctx, cancel := context.WithTimeout(w.ctx, pageBound)
+	defer cancel()
+	for {
+		result, err := fn(ctx)
+		if !betweenPages(err) {
+			return result, err
+		}
+		select {
+		case <-ctx.Done():
+			return result, err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// betweenPages reports whether an error comes of a page that is just being replaced. The browser
+// has one code for all that a command cannot do, so the words decide.
+func betweenPages(err error) bool {
+	var e *cdproto.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, words := range []string{"Not attached to an active page", "Inspected target navigated or closed",
+		"Cannot find context with specified id", "Cannot find default execution context", "Execution context was destroyed"} {
+		if strings.Contains(e.Message, words) {
+			return true
+		}
+	}
+	return false
+}
+
 // where says which page is open, for messages.
 func (w *tab) where() string {
-	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + (document.querySelector("main")?.innerText ?? "").slice(0, 1500)`))
 	if err != nil {

@@ -158,14 +158,14 @@ func (in *instance) start() {
 			in.t.Fatalf("serve ended: %v\n%s", err, tail(in.out.String(), 4000))
 		case <-time.After(10 * time.Millisecond):
 		}
-		if time.Since(began) > 30*time.Second {
+		if time.Since(began) > 90*time.Second {
 			in.t.Fatalf("not ready after %v\n%s", time.Since(began), tail(in.out.String(), 4000))
 		}
 	}
 }
 
 func (in *instance) ready() bool {
-	client := http.Client{Timeout: 2 * time.Second}
+	client := http.Client{Timeout: 10 * time.Second}
 	res, err := client.Get(in.url() + "/readyz")
 	if err != nil {
 		return false

@@ -110,7 +110,7 @@ func (in *instance) serveOnce(t *testing.T) (output string, status int) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(90*time.Second, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	cmd.Wait()
 	return out.String(), cmd.ProcessState.ExitCode()

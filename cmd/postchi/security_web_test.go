@@ -217,11 +217,11 @@ func checkSlowHeaders(t *testing.T, in *instance) {
 	if a := in.visitor(t).get("/login"); a.status != http.StatusOK {
 		t.Errorf("others: %d", a.status)
 	}
-	c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	c.SetReadDeadline(time.Now().Add(60 * time.Second))
 	if _, err := io.ReadAll(c); isTimeout(err) {
 		t.Fatal("never cut off")
 	}
-	if took := time.Since(began); took < 2*time.Second || took > 20*time.Second {
+	if took := time.Since(began); took < 2*time.Second || took > 60*time.Second {
 		t.Errorf("cut off after %v", took)
 	}
 }

@@ -30,7 +30,7 @@ func handshake(t *testing.T, server *tls.Config, client *tls.Config) (tls.Connec
 			c.Close()
 		}
 	}()
-	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", ln.Addr().String(), client)
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 30 * time.Second}, "tcp", ln.Addr().String(), client)
 	if err != nil {
 		return tls.ConnectionState{}, err
 	}

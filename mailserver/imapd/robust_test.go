@@ -102,7 +102,7 @@ func (endless) Read(p []byte) (int, error) {
 }
 
 func TestIdleTimes(t *testing.T) {
-	h := open(t, dbtest.SQLite(t), func(c *imapd.Config) { c.BeforeLogin = 50 * time.Millisecond })
+	h := open(t, dbtest.SQLite(t), func(c *imapd.Config) { c.BeforeLogin = 500 * time.Millisecond })
 	c := h.dialTLS(t)
 	if rest := c.closed(); rest != "* BYE Nothing came for too long.\r\n" {
 		t.Errorf("a silent client got %q", rest)

@@ -191,7 +191,7 @@ func (p *poisoned) deadlocks(config db.Config) (waits []time.Duration) {
 			p.t.Error("no deadlock came about")
 		}
 	}()
-	for range poisonRounds {
+	for round := range poisonRounds {
 		group := append(p.group(poisonGroup-1), p.arrival(p.bad))
 		tx, err := pool.BeginTx(p.t.Context(), nil)
 		if err != nil {
@@ -205,7 +205,7 @@ func (p *poisoned) deadlocks(config db.Config) (waits []time.Duration) {
 			p.t.Fatal(err)
 		}
 		other := make(chan error, 1)
-		go func() { other <- against(tx, p.bad) }()
+		go func() { other <- against(tx, p.bad, time.Duration(5+round%4*10)*time.Millisecond) }()
 		said, after := p.Store.DeliverTogether(group)
 		if err := <-other; err != nil && !db.IsConflict(err) {
 			p.t.Error(err)
@@ -226,9 +226,9 @@ func metric(t *testing.T, pool *sql.DB, name string) (n int64) {
 	return n
 }
 
-// against takes the mailbox after the folder.
-func against(tx *sql.Tx, mailbox models.ID) error {
-	time.Sleep(5 * time.Millisecond) // the group has the mailbox by then
+// against takes the mailbox after the folder, a while after: the group should have it by then.
+func against(tx *sql.Tx, mailbox models.ID, after time.Duration) error {
+	time.Sleep(after)
 	var n int64
 	err := tx.QueryRow("SELECT modseq FROM mailbox_state WHERE mailbox_id = ? FOR UPDATE", int64(mailbox)).Scan(&n)
 	if err != nil {
@@ -245,7 +245,8 @@ func (p *poisoned) report(kind string, clean, waits []time.Duration) {
 	longest := waits[len(waits)-1]
 	p.t.Logf("%s: others wait %v (median), %v at most; without poison %v, %v; bound %d ms", kind, round(waits[len(waits)/2]), round(longest),
 		round(clean[len(clean)/2]), round(clean[len(clean)-1]), poisonWait)
-	if longest > 10*poisonWait*time.Millisecond {
+	// A machine that is busy with other things lets arrivals without poison wait as well.
+	if longest > max(10*poisonWait*time.Millisecond, 3*clean[len(clean)-1]) {
 		p.t.Errorf("%s: others waited %v", kind, longest)
 	}
 }

@@ -136,14 +136,15 @@ func TestSuspensionEndsSessions(t *testing.T) {
 }
 
 func TestIdleSessions(t *testing.T) {
-	d := start(t, saraHouse(), func(c *pop3d.Config) { c.Idle, c.BeforeLogin = 50*time.Millisecond, 50*time.Millisecond })
+	d := start(t, saraHouse(), func(c *pop3d.Config) { c.Idle, c.BeforeLogin = 100*time.Millisecond, 100*time.Millisecond })
 	c := d.dial(t)
 	c.want("+OK")
 	c.want("-ERR Nothing came")
 	c.closed()
 
-	// RFC 1939, section 3: no response when the timer runs out after log-in.
-	d = start(t, saraHouse(), func(c *pop3d.Config) { c.Idle = 50 * time.Millisecond })
+	// RFC 1939, section 3: no response when the timer runs out after log-in; it leaves time for
+	// the DELE.
+	d = start(t, saraHouse(), func(c *pop3d.Config) { c.Idle = 500 * time.Millisecond })
 	c = d.login(t, sara, secret)
 	c.say("DELE 1", "+OK")
 	if rest := c.closed(); rest != "" {
