@@ -49,6 +49,8 @@ type QueueRecipient struct {
 	Domain    string `gorm:"column:domain" json:"domain"`   // destination: the address's domain, A-label
 	Original  string `gorm:"column:original" json:"-"`      // ORCPT (RFC 3461), "rfc822;..." or ""
 	Notify    string `gorm:"column:notify" json:"-"`        // RFC 3461: "", NEVER or a list of SUCCESS, FAILURE, DELAY
+	Flow      ID     `gorm:"column:flow" json:"-"`          // who sends: mailbox, else domain, else customer; flows of a destination take turns
+	State     string `gorm:"column:state" json:"state"`     // RecipientWaiting, ...
 	Held      bool   `gorm:"column:held" json:"held"`       // = the item's, so that one index finds what is due
 	NextAt    Micros `gorm:"column:next_at" json:"next_at"` // when it is tried
 	Attempts  int64  `gorm:"column:attempts" json:"attempts"`
@@ -63,6 +65,13 @@ type QueueRecipient struct {
 	Token     int64  `gorm:"column:token" json:"-"`                 // rises with each claim
 	UntilTime Micros `gorm:"column:until_time" json:"-"`            // end of the claim, by the database's clock
 }
+
+// The states of a queued recipient.
+const (
+	RecipientWaiting = ""        // is to be tried at NextAt
+	RecipientFailed  = "failed"  // given up; its sender is still to be told
+	RecipientRelayed = "relayed" // taken by the other server; its sender is still to be told (NOTIFY=SUCCESS)
+)
 
 // TableName names the table.
 func (QueueRecipient) TableName() string { return "queue_recipients" }
@@ -81,3 +90,40 @@ type Suppression struct {
 
 // TableName names the table.
 func (Suppression) TableName() string { return "suppressions" }
+
+// QueueFilter chooses recipients of the queue. Every field that is set must fit; the zero value
+// chooses all in the scope.
+type QueueFilter struct {
+	IDs       []ID   // of recipients; at most MaxPageSize
+	QueueID   ID     // of a message
+	MailboxID ID     // that has sent it
+	Domain    string // destination, A-label
+	Reason    string // as Groups names it
+	Address   string // of the recipient
+}
+
+// QueueGroup is what waits for one destination for one reason.
+type QueueGroup struct {
+	Domain string `json:"domain"`
+	Reason string `json:"reason"` // "" = not tried yet
+	Count  int64  `json:"count"`  // recipients
+	Held   int64  `json:"held"`   // of Count
+	Oldest Micros `json:"oldest"` // when the first of them was queued
+	Next   Micros `json:"next"`   // the first attempt to come; 0 = all are held
+}
+
+// QueueRow is one recipient of the queue with its message, as lists show it.
+type QueueRow struct {
+	QueueRecipient
+	Kind       QueueKind `json:"kind"`
+	Sender     string    `json:"sender"` // "" = <>
+	MailboxID  ID        `json:"mailbox_id"`
+	CustomerID ID        `json:"customer_id"`
+	EnvelopeID ID        `json:"envelope_id"`
+	MessageID  string    `json:"message_id"`
+	Subject    string    `json:"subject"`
+	Size       int64     `json:"size"` // bytes
+	CreatedAt  Micros    `json:"created_at"`
+	ExpiresAt  Micros    `json:"expires_at"`
+	Trying     bool      `json:"trying"` // an attempt is under way
+}

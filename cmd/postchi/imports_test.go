@@ -44,6 +44,7 @@ var allowedImports = map[string][]string{
 	"mailserver/mime":                    {"models"},
 	"mailserver/pop3d":                   {"models", "mailserver/conn"},
 	"mailserver/pop3d/inbox":             {"models", "models/db", "mailserver/auth", "mailserver/mailstore", "mailserver/pop3d"},
+	"mailserver/queue":                   {"models", "models/address", "models/db", "mailserver/blob", "mailserver/dsn", "mailserver/outbound"},
 	"mailserver/smtpd":                   {"models", "models/address", "mailserver/blob", "mailserver/conn", "mailserver/delivery", "mailserver/mime"},
 	"mailserver/trace":                   {"models"},
 

@@ -30,6 +30,8 @@ CREATE TABLE IF NOT EXISTS queue_recipients (
     domain     VARCHAR(255) NOT NULL,
     original   VARCHAR(768) NOT NULL DEFAULT '',
     notify     VARCHAR(64) NOT NULL DEFAULT '',
+    flow       BIGINT NOT NULL DEFAULT 0,
+    state      VARCHAR(64) NOT NULL DEFAULT '',
     held       TINYINT NOT NULL DEFAULT 0,
     next_at    BIGINT NOT NULL,
     attempts   BIGINT NOT NULL DEFAULT 0,
@@ -45,7 +47,7 @@ CREATE TABLE IF NOT EXISTS queue_recipients (
     until_time BIGINT NOT NULL DEFAULT 0,
     KEY queue_recipients_item (queue_id),
     KEY queue_recipients_due (held, next_at),
-    KEY queue_recipients_domain (domain, held, next_at)
+    KEY queue_recipients_flow (held, domain, flow, next_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS suppressions (

@@ -33,6 +33,8 @@ CREATE TABLE queue_recipients (
     domain     TEXT NOT NULL,
     original   TEXT NOT NULL DEFAULT '',
     notify     TEXT NOT NULL DEFAULT '',
+    flow       INTEGER NOT NULL DEFAULT 0,
+    state      TEXT NOT NULL DEFAULT '',
     held       INTEGER NOT NULL DEFAULT 0,
     next_at    INTEGER NOT NULL,
     attempts   INTEGER NOT NULL DEFAULT 0,
@@ -52,7 +54,7 @@ CREATE INDEX queue_recipients_item ON queue_recipients (queue_id);
 
 CREATE INDEX queue_recipients_due ON queue_recipients (held, next_at);
 
-CREATE INDEX queue_recipients_domain ON queue_recipients (domain, held, next_at);
+CREATE INDEX queue_recipients_flow ON queue_recipients (held, domain, flow, next_at);
 
 CREATE TABLE suppressions (
     mailbox_id  INTEGER NOT NULL,

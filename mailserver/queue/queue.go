@@ -1,0 +1,103 @@
+// Package queue keeps what is on its way to other servers, and tries until it is there.
+//
+// A message is one row of table queue: envelope, blob, and the header fields that go before it.
+// Each recipient is a row of queue_recipients that exists while something is still to be done
+// for it. Any number of processes work on the same rows: who tries a recipient claims its row
+// by compare-and-swap (owner, token, until by the database's clock), renews the claim while the
+// attempt lasts, gives the attempt up before the end of the data if it cannot, and writes the
+// result only under the token that it got.
+//
+// Invariants:
+//
+//   - A recipient is gone from the table only in the transaction that settles it: delivered
+//     elsewhere, reported to its sender, or dropped by hand. The last one takes the message and
+//     its reference to the blob along.
+//   - After the other server's 250 the next thing is the commit of that result. A process that
+//     dies before it leaves the recipient to be tried again: the only way to a second copy.
+//   - What is due is found by indexes, in windows of constant size, whatever the queue's length.
+//   - Senders take turns, and so do destinations: neither a destination that hangs nor a sender
+//     of very many messages holds up others.
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
+)
+
+// Blobs counts the references to messages; *blob.Blobs does.
+type Blobs interface {
+	Unref(ctx context.Context, tx *db.Tx, take map[models.ID]int64) error
+}
+
+// Events takes the lines of the trace. Record never blocks.
+type Events interface{ Record(models.Event) }
+
+// Letter is a message of the server's own to somebody who has sent something: a report of what
+// became of it (RFC 3464).
+type Letter struct {
+	Kind       models.QueueKind // QueueBounce
+	To         string           // envelope sender of the message it speaks of
+	Body       []byte           // the whole message, lines end in CRLF
+	Language   string           // "fa", "en" or "" = both
+	CustomerID models.ID
+	MailboxID  models.ID // that has sent the message; 0 = none of ours
+	EnvelopeID models.ID // of the message it speaks of, for the trace
+
+	// Also removes or marks the rows that the letter speaks of. Run it in the transaction that
+	// stores the letter, so that it is neither lost nor sent twice; an error of it is to undo that.
+	Also func(ctx context.Context, tx *db.Tx) error
+}
+
+// Config is what a Queue needs. DB is required; without Send nothing is tried, which is what
+// commands want.
+type Config struct {
+	DB     *db.DB
+	Blobs  Blobs
+	Events Events // nil = none
+
+	// Post sends a report. Its errors: temporary ones are tried again later; others end the
+	// report, since there is nobody to be told.
+	Post func(ctx context.Context, letter Letter) error
+
+	// OnFailure is told within the result's transaction how many recipients of a message were
+	// given up; nil = nobody.
+	OnFailure func(ctx context.Context, tx *db.Tx, item *models.QueueItem, recipients int64) error
+
+	Plan Plan
+
+	Hostname string           // of this server, in reports
+	Now      func() time.Time // nil = DB.Now
+	Log      *slog.Logger     // nil = none
+}
+
+// Queue is the outbound queue. Safe for concurrent use.
+type Queue struct {
+	config Config
+	log    *slog.Logger
+	now    func() time.Time
+	wake   chan struct{}
+}
+
+// New returns the queue over a database; Run makes it work.
+func New(c Config) *Queue {
+	if c.Now == nil {
+		c.Now = c.DB.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Plan = c.Plan.withDefaults()
+	return &Queue{config: c, log: c.Log, now: c.Now, wake: make(chan struct{}, 1)}
+}
+
+// Wake says that rows were committed: they are tried at once. It never blocks.
+func (q *Queue) Wake() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
