@@ -266,7 +266,10 @@ func (c *client) do(command string) (untagged []string, tagged string) {
 func (c *client) answer(tag string) (untagged []string, tagged string) {
 	c.t.Helper()
 	for {
-		line := c.line()
+		line, err := c.read()
+		if err != nil {
+			c.t.Fatalf("read %q, %v, after %q", line, err, untagged)
+		}
 		if rest, ok := strings.CutPrefix(line, tag+" "); ok {
 			return untagged, rest
 		}

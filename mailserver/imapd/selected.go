@@ -54,10 +54,9 @@ func (b *selected) find(uid mailstore.UID, from int) int {
 	if from < len(b.uids) && b.uids[from] == u {
 		return from + 1
 	}
-	if from < len(b.uids) && b.uids[from] > u {
-		from = 0
+	if from >= len(b.uids) || b.uids[from] > u {
+		from = 0 // they do not rise: a SORT
 	}
-	from = min(from, len(b.uids))
 	i, found := slices.BinarySearch(b.uids[from:], u)
 	if !found {
 		return 0
