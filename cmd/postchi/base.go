@@ -16,6 +16,7 @@ import (
 	"github.com/postchi/postchi/mailserver/blob"
 	"github.com/postchi/postchi/mailserver/blob/seg"
 	"github.com/postchi/postchi/mailserver/mailstore"
+	"github.com/postchi/postchi/mailserver/resolver"
 	"github.com/postchi/postchi/migrations"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
@@ -34,9 +35,11 @@ type base struct {
 	secrets *secret.Box // opens what the database keeps sealed
 	blobs   *blob.Blobs
 	mail    *mailstore.Store
-	service *service.Service
-	hasher  func(ctx context.Context, password string) (string, error) // nil = bcrypt in the caller's goroutine
-	closers []func() error
+
+	resolver *resolver.Resolver
+	service  *service.Service
+	hasher   func(ctx context.Context, password string) (string, error) // nil = bcrypt in the caller's goroutine
+	closers  []func() error
 }
 
 // openBase opens everything; kind is "server" or "command".
@@ -68,6 +71,9 @@ func (b *base) open(ctx context.Context, kind string) error {
 	if err := b.openSecrets(ctx); err != nil {
 		return err
 	}
+	if b.resolver, err = openResolver(b.config, b.log); err != nil {
+		return err
+	}
 	return b.openMail()
 }
 
@@ -86,6 +92,14 @@ func (b *base) openSecrets(ctx context.Context) error {
 		return err
 	}
 	return b.secrets.Check(ctx, b.store, file)
+}
+
+func openResolver(config *Config, log *slog.Logger) (*resolver.Resolver, error) {
+	var servers []string
+	if addr, _ := resolverAddr(config.DNS.Resolver); addr != "" { // checked
+		servers = []string{addr}
+	}
+	return resolver.New(resolver.Config{Servers: servers, Log: log})
 }
 
 // openService completes the base; sender may be nil, as in commands.

@@ -90,6 +90,10 @@ type Config struct {
 		Proof string `toml:"proof" env:"PROOF"`
 	} `toml:"domains" envPrefix:"DOMAINS_"`
 
+	DNS struct {
+		Resolver string `toml:"resolver" env:"RESOLVER"`
+	} `toml:"dns" envPrefix:"DNS_"`
+
 	Keep struct {
 		Bin    time.Duration `toml:"bin" env:"BIN"`
 		Events time.Duration `toml:"events" env:"EVENTS"`
@@ -244,6 +248,9 @@ func (c *Config) check() []error {
 	c.checkTLS(bad)
 	c.checkListen(bad)
 	c.checkNumbers(bad)
+	if _, err := resolverAddr(c.DNS.Resolver); err != nil {
+		bad("dns.resolver: %q is no address (192.0.2.53, 192.0.2.53:53, [2001:db8::53]:53)", c.DNS.Resolver)
+	}
 	return m
 }
 
@@ -334,6 +341,18 @@ func (c *Config) checkNumbers(bad func(string, ...any)) {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format is %q; it can be text or json", c.Log.Format)
 	}
+}
+
+// resolverAddr completes the address of the DNS server with its port; "" stays empty.
+func resolverAddr(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(a, 53).String(), nil
+	}
+	a, err := netip.ParseAddrPort(s)
+	return a.String(), err
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -45,6 +45,8 @@ var allowedImports = map[string][]string{
 	"mailserver/pop3d":                   {"models", "mailserver/conn"},
 	"mailserver/pop3d/inbox":             {"models", "models/db", "mailserver/auth", "mailserver/mailstore", "mailserver/pop3d"},
 	"mailserver/queue":                   {"models", "models/address", "models/db", "mailserver/blob", "mailserver/dsn", "mailserver/outbound"},
+	"mailserver/resolver":                {"models"},
+	"mailserver/resolver/resolvertest":   {"mailserver/resolver"},
 	"mailserver/smtpd":                   {"models", "models/address", "mailserver/blob", "mailserver/conn", "mailserver/delivery", "mailserver/mime"},
 	"mailserver/trace":                   {"models"},
 
