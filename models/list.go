@@ -5,6 +5,7 @@ package models
 type Scope struct {
 	all      bool
 	customer ID
+	mailbox  ID
 }
 
 // Everything is the scope of administrators, of the command line and of jobs.
@@ -13,12 +14,19 @@ func Everything() Scope { return Scope{all: true} }
 // OfCustomer is the scope of one customer's users; id 0 sees nothing.
 func OfCustomer(id ID) Scope { return Scope{customer: id} }
 
+// OfMailbox is the scope of a mailbox's owner; id 0 sees nothing. A query that knows nothing
+// of mailboxes finds nothing in it: Customer is 0.
+func OfMailbox(id ID) Scope { return Scope{mailbox: id} }
+
 // All reports whether the scope has no limit.
 func (s Scope) All() bool { return s.all }
 
 // Customer returns the customer the scope is limited to; 0, which no customer has, when the
 // scope sees nothing.
 func (s Scope) Customer() ID { return s.customer }
+
+// Mailbox returns the mailbox the scope is limited to; 0 if it is not limited to one.
+func (s Scope) Mailbox() ID { return s.mailbox }
 
 // Sees reports whether what belongs to this customer is in the scope.
 func (s Scope) Sees(customer ID) bool { return s.all || s.customer != 0 && s.customer == customer }

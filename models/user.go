@@ -7,10 +7,12 @@ type Role string
 const (
 	RoleAdmin    Role = "admin"    // everything
 	RoleCustomer Role = "customer" // what belongs to the user's customer
+	RoleOwner    Role = "owner"    // who has a mailbox's password: that mailbox alone
 )
 
 // User is a person of the panel: an administrator, or somebody of a customer. A mailbox
-// owner is not a User.
+// owner has no row here: the panel knows them as a User made from their mailbox's row, with
+// its id (ids are unique over all tables), address and RoleOwner.
 type User struct {
 	ID           ID     `gorm:"column:id;primaryKey;autoIncrement:false" json:"id"`
 	Email        string `gorm:"column:email" json:"email"` // normalized; also the log-in name

@@ -8,9 +8,9 @@ import (
 
 func (p *Panel) accountRoutes() []route {
 	return []route{
-		{http.MethodGet, "/account", users, p.account, 0},
-		{http.MethodPost, "/account/language", users, p.setLanguage, 0},
-		{http.MethodPost, "/account/password", users, p.setOwnPassword, 0},
+		{http.MethodGet, "/account", everyone, p.account, 0},
+		{http.MethodPost, "/account/language", everyone, p.setLanguage, 0},
+		{http.MethodPost, "/account/password", everyone, p.setOwnPassword, 0},
 	}
 }
 
@@ -57,7 +57,7 @@ func (p *Panel) setOwnPassword(r *request) error {
 		}
 		return p.accountPage(r, f)
 	}
-	u, _, err := p.viewer(r.ctx(), r.user.ID)
+	u, _, err := p.viewer(r.ctx(), r.user.ID, r.isOwner())
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func (p *Panel) helpRoutes() []route {
-	return []route{{http.MethodGet, "/help", users, p.help, 0}}
+	return []route{{http.MethodGet, "/help", everyone, p.help, 0}}
 }
 
 type helpPage struct {

@@ -12,7 +12,7 @@ import (
 )
 
 func (p *Panel) homeRoutes() []route {
-	return []route{{http.MethodGet, "/", users, p.home, 0}}
+	return []route{{http.MethodGet, "/", everyone, p.home, 0}}
 }
 
 type homePage struct {
@@ -35,6 +35,9 @@ type problem struct {
 
 // home shows figures and what needs attention, and before there is any the next step.
 func (p *Panel) home(r *request) error {
+	if r.isOwner() {
+		return p.own(r)
+	}
 	o, err := p.Service.Home(r.ctx(), r.viewer)
 	if err != nil {
 		return err

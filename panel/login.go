@@ -106,9 +106,12 @@ func (r *request) keepLanguage(code string) {
 	r.SetCookie(c)
 }
 
-// viewer returns the user with this id and what they may see, as it is now. Suspended says
-// that the user's customer is.
-func (p *Panel) viewer(ctx context.Context, id models.ID) (*models.User, service.Viewer, error) {
+// viewer returns the user with this id, or the owner of the mailbox with it, and what they may
+// see, as it is now. Suspended says that the user's customer, or the mailbox, is.
+func (p *Panel) viewer(ctx context.Context, id models.ID, owner bool) (*models.User, service.Viewer, error) {
+	if owner {
+		return p.Service.Owner(ctx, id)
+	}
 	u, err := p.Service.User(ctx, service.Console(), id)
 	if err != nil {
 		return nil, service.Viewer{}, err

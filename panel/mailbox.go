@@ -149,6 +149,8 @@ type connectPage struct {
 	Domain   string
 	Fresh    bool   // the mailbox was made just now
 	Password string // to be shown this once; "" = not
+	Own      bool   // the reader is the mailbox's owner
+	Row      *models.MailboxRow
 	Again    string // key of why a password is not shown again
 	Done     string // key of what was done just now
 	Setup    *clientsetup.Settings
@@ -174,8 +176,11 @@ func (p *Panel) connect(r *request) error {
 
 // connectPage fills in everything but the password.
 func (p *Panel) connectPage(r *request, row *models.MailboxRow, page *connectPage) error {
-	page.Address, page.Domain, page.Nav = row.Address, row.Domain, "mailboxes"
+	page.Row, page.Address, page.Domain, page.Nav = row, row.Address, row.Domain, "mailboxes"
 	page.Here = mailboxPath(row.Address) + "/connect"
+	if page.Own {
+		page.Nav, page.Here = "home", "/"
+	}
 	page.Secret = page.Password != ""
 	page.Setup = clientsetup.New(clientsetup.Input{Server: p.ClientSetup(r.ctx()), Address: row.Address})
 	page.Servers = serverViews(page.Setup)
@@ -184,6 +189,9 @@ func (p *Panel) connectPage(r *request, row *models.MailboxRow, page *connectPag
 	var err error
 	if page.Logins, err = r.logins(row.Address); err != nil {
 		return err
+	}
+	if page.Own {
+		return r.render(http.StatusOK, "own", page)
 	}
 	return r.render(http.StatusOK, "mailbox_connect", page)
 }

@@ -85,7 +85,7 @@ func (p *Panel) wrap(rt route) echo.HandlerFunc {
 		switch {
 		case rt.access != anyone && r.user == nil:
 			return r.askLogin()
-		case rt.access == admins && !r.isAdmin():
+		case rt.access == admins && !r.isAdmin(), rt.access == users && r.isOwner(), rt.access == owners && !r.isOwner():
 			return errNotFound()
 		}
 		return rt.handle(r)
@@ -144,7 +144,7 @@ func (r *request) identify() error {
 		r.ended = r.sess.Ended()
 		return nil
 	}
-	u, v, err := r.p.viewer(r.ctx(), id)
+	u, v, err := r.p.viewer(r.ctx(), id, r.sess.Owner())
 	if err == nil && r.sess.Fits(u) {
 		r.user, r.viewer = u, v
 		r.lang = r.chooseLanguage()

@@ -29,8 +29,8 @@ import (
 
 // Login checks who logs in to the panel.
 type Login interface {
-	// Login returns the user with this name and password. Errors are those of every log-in
-	// door: Denied for unknown and wrong alike, Suspended after the right password, Limited
+	// Login returns the user with this name and password; the owner of a mailbox as
+	// service.Owner gives them. Errors are those of every log-in door: Denied for unknown and wrong alike, Suspended after the right password, Limited
 	// with the arguments "until" (models.Micros or time.Time) or "minutes" for the wait.
 	Login(ctx context.Context, remote netip.Addr, userAgent, name, password string) (*models.User, error)
 }

@@ -83,6 +83,12 @@ func (d *door) Login(ctx context.Context, remote netip.Addr, _, name, password s
 		return nil, d.fail
 	}
 	u, err := d.f.service.UserByEmail(ctx, service.Console(), name)
+	if row, no := d.f.service.Mailbox(ctx, service.Console(), name); err != nil && no == nil {
+		u, _, err = d.f.service.Owner(ctx, row.ID)
+		if models.Is(err, models.Suspended) {
+			return nil, err
+		}
+	}
 	if err != nil || bcrypt.CompareHashAndPassword([]byte(u.PasswordHash), []byte(password)) != nil {
 		return nil, models.Errorf(models.Denied, "login.denied", "The user name or the password is wrong.")
 	}
@@ -102,6 +108,8 @@ const (
 	adminPassword = "correct-horse-admin"
 	ownerEmail    = "sara@owner.example"
 	ownerPassword = "correct-horse-owner"
+
+	mailboxPassword = "correct-horse-mailbox"
 )
 
 func newFixture(t testing.TB) *fixture {
@@ -163,7 +171,7 @@ func (f *fixture) owner(name, email, domain string) models.ID {
 
 func (f *fixture) mailbox(local, domain string) {
 	f.t.Helper()
-	_, err := f.service.AddMailbox(f.t.Context(), service.Console(), service.NewMailbox{Local: local, Domain: domain, Password: "correct-horse-mailbox"})
+	_, err := f.service.AddMailbox(f.t.Context(), service.Console(), service.NewMailbox{Local: local, Domain: domain, Password: mailboxPassword})
 	if err != nil {
 		f.t.Fatal(err)
 	}

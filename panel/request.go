@@ -34,6 +34,7 @@ type request struct {
 func (r *request) ctx() context.Context { return r.Request().Context() }
 func (r *request) now() time.Time       { return r.p.Now().In(r.p.Zone) }
 func (r *request) isAdmin() bool        { return r.user != nil && r.user.Role == models.RoleAdmin }
+func (r *request) isOwner() bool        { return r.user != nil && r.user.Role == models.RoleOwner }
 
 // param returns a part of the path as it was meant. The router gives it still escaped if
 // something in the path was ("a%2Fb@example.com").

@@ -11,9 +11,11 @@ import (
 type access int
 
 const (
-	anyone access = iota
-	users         // who is logged in
-	admins        // administrators; for others the route does not exist
+	anyone   access = iota
+	everyone        // who is logged in, a mailbox's owner too
+	users           // administrators and customers' users; for owners the route does not exist
+	admins          // administrators; for others the route does not exist
+	owners          // owners of mailboxes; for others the route does not exist
 )
 
 // route is one line of the table that the panel answers.

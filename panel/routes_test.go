@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/panel/service"
@@ -192,6 +193,105 @@ func TestOthersGetNothing(t *testing.T) {
 		}
 		if a := asker.ask(r, second, 200+n); !fine(a) {
 			t.Fatalf("%s %s as owner, after the stranger: %d", r.method, r.path, a.code)
+		}
+	}
+}
+
+// TestOwnersRoutes asks for every route as the owner of a mailbox: what is not for them is not
+// there, not even for their own mailbox.
+func TestOwnersRoutes(t *testing.T) {
+	f := newFixture(t)
+	id := f.owner("Example", ownerEmail, "example.com")
+	f.mailbox("sara", "example.com")
+	sara := f.browser().login("sara@example.com", mailboxPassword)
+	mine := thing{customer: id.String(), user: "1", domain: "example.com", address: "sara@example.com"}
+	theirs := mine
+	theirs.address = "info@example.com"
+	n := 0
+	for i, r := range f.panel.routes() {
+		if r.access == anyone || r.access == everyone || r.access == owners {
+			continue
+		}
+		n++
+		before := f.dump()
+		for _, o := range []thing{mine, theirs} {
+			if a := sara.ask(r, o, i); a.code != http.StatusNotFound {
+				t.Errorf("%s %s as the owner of a mailbox: %d %s", r.method, r.path, a.code, a.location)
+			}
+		}
+		if f.dump() != before {
+			t.Fatalf("%s %s: a refused request changed the database", r.method, r.path)
+		}
+	}
+	if n < 30 {
+		t.Fatalf("only %d routes", n)
+	}
+	for _, r := range f.panel.routes() {
+		if r.access != owners {
+			continue
+		}
+		for who, b := range map[string]*browser{"a customer's user": f.browser().login(ownerEmail, ownerPassword), "an administrator": f.admin()} {
+			if a := b.ask(r, mine, 0); a.code != http.StatusNotFound {
+				t.Errorf("%s %s as %s: %d", r.method, r.path, who, a.code)
+			}
+		}
+	}
+}
+
+// TestOwnersPages is what the owner of a mailbox finds, and how their session ends.
+func TestOwnersPages(t *testing.T) {
+	f := newFixture(t)
+	f.owner("Example", ownerEmail, "example.com")
+	f.mailbox("sara", "example.com")
+	sara := f.browser().login("sara@example.com", mailboxPassword)
+	a := sara.get("/")
+	a.has(t, "sara@example.com", "mail.example.net", "2995")
+	a.hasNot(t, mailboxPassword, "/mailboxes", "/domains", "/bin", "info@example.com")
+	sara.get("/account").has(t, "Mailbox owner")
+	if a := sara.get("/help"); a.code != http.StatusOK {
+		t.Error(a.code)
+	}
+	if a := sara.post("/account/password", "old", "wrong", "password", "correct-horse-fresh"); a.code != http.StatusForbidden {
+		t.Errorf("with a wrong old password: %d", a.code)
+	}
+	other := f.browser().login("sara@example.com", mailboxPassword)
+	f.pass(time.Second)
+	if a := sara.post("/account/password", "old", mailboxPassword, "password", "correct-horse-fresh"); a.code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.code, mainOf(a.body))
+	}
+	if a := sara.get("/"); a.code != http.StatusOK {
+		t.Errorf("after changing the password: %d", a.code)
+	}
+	if a := other.get("/"); a.code != http.StatusSeeOther {
+		t.Errorf("another session after the password was changed: %d", a.code)
+	}
+	ctx, console := t.Context(), service.Console()
+	for what, end := range map[string][2]func() error{
+		"suspended": {
+			func() error {
+				return f.service.SetMailboxSwitches(ctx, console, "sara@example.com", service.Switches{LoginOff: true, Reason: "x"})
+			},
+			func() error {
+				return f.service.SetMailboxSwitches(ctx, console, "sara@example.com", service.Switches{})
+			},
+		},
+		"in the bin": {
+			func() error { return f.service.DeleteMailbox(ctx, console, "sara@example.com") },
+			func() error { return f.service.RestoreMailbox(ctx, console, "sara@example.com") },
+		},
+	} {
+		b := f.browser().login("sara@example.com", "correct-horse-fresh")
+		if err := end[0](); err != nil {
+			t.Fatal(err)
+		}
+		if a := b.get("/"); a.code != http.StatusSeeOther || !strings.HasPrefix(a.location, "/login") {
+			t.Errorf("while %s: %d", what, a.code)
+		}
+		if err := end[1](); err != nil {
+			t.Fatal(err)
+		}
+		if a := b.get("/"); a.code != http.StatusSeeOther {
+			t.Errorf("a session that had ended, afterwards: %d", a.code)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -47,6 +48,11 @@ func adminRoute(r *echo.Route) bool {
 	return r.Path == "/customers" || strings.HasPrefix(r.Path, "/customers/")
 }
 
+// ownersRoute says which are for the owners of mailboxes too, or for them alone.
+func ownersRoute(r *echo.Route) bool {
+	return r.Path == "/" || r.Path == "/help" || strings.HasPrefix(r.Path, "/account")
+}
+
 // names reports whether a route's request names a thing, in its path or its form.
 func names(r *echo.Route) bool {
 	return strings.Contains(r.Path, ":") || r.Method == http.MethodPost && r.Path == "/mailboxes/new"
@@ -79,6 +85,8 @@ type tenants struct {
 	b                           *base
 	example                     models.ID
 	admin, owner, other, nobody *visitor
+	box                         *visitor // owner of the mailbox that boxed names
+	boxed                       thing
 	count                       int
 }
 
@@ -97,6 +105,12 @@ func TestTenants(t *testing.T) {
 		w.admin = in.visitor(t).login(devAdmin, in.password())
 		w.owner = in.visitor(t).login("owner@users.example", testPassword)
 		w.other = in.visitor(t).login("other@users.example", testPassword)
+		w.boxed = w.b.newThing(w, w.example, 9999)
+		w.box = in.visitor(t).login(w.boxed.address, testPassword)
+		within(t, time.Second, "log-in noted", func() bool { // later than its answer
+			row, err := w.b.service.Mailbox(context.Background(), service.Console(), w.boxed.address)
+			return err == nil && row.LastLogin != 0
+		})
 		w.nobody = in.visitor(t)
 		w.nobody.get("/login")
 		walked := 0
@@ -112,6 +126,7 @@ func TestTenants(t *testing.T) {
 			if publicRoute(r) {
 				continue
 			}
+			w.boxOwner(r)
 			if walked++; names(r) {
 				w.named(r)
 			} else {
@@ -173,6 +188,23 @@ func (w *tenants) named(r *echo.Route) {
 	if a := after.walk(r, second, 1000+w.count); !a.fine() {
 		w.Fatalf("%s %s as administrator, after the strangers: %d", r.Method, r.Path, a.status)
 	}
+}
+
+// boxOwner asks as the owner of a mailbox, for that mailbox: what is not for owners is not there.
+func (w *tenants) boxOwner(r *echo.Route) {
+	w.Helper()
+	if ownersRoute(r) {
+		if a := w.box.walk(r, w.boxed, w.count); !a.fine() {
+			w.Errorf("%s %s as the mailbox's owner: %d", r.Method, r.Path, a.status)
+		}
+		w.box.get("/") // a changed password made the forms of before worthless
+		return
+	}
+	was := contentsOf(w, w.b.db)
+	if a := w.box.walk(r, w.boxed, w.count); a.status != http.StatusNotFound {
+		w.Errorf("%s %s as the mailbox's owner: %d %s", r.Method, r.Path, a.status, a.location)
+	}
+	w.unchanged(was, r.Method+" "+r.Path+" as the mailbox's owner")
 }
 
 // unchanged compares the database with what it held.

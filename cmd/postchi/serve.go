@@ -154,7 +154,7 @@ func (s *server) panelConfig() panel.Config {
 		proxies = append(proxies, prefix)
 	}
 	return panel.Config{
-		Service: s.service, Login: panelLogin{s.mailer.Auth(), s.store}, Sessions: s.store.Sessions(session.User),
+		Service: s.service, Login: panelLogin{s.mailer.Auth(), s.store, s.service}, Sessions: s.store.Sessions(session.User),
 		ClientSetup: func(context.Context) clientsetup.Server { return s.offered() }, OfferTest: true,
 		Ready:        s.ready,
 		DefaultQuota: int64(c.Defaults.Quota), BinDays: int(c.Keep.Bin / (24 * time.Hour)),

@@ -98,6 +98,10 @@ func (s *Service) attribute(ctx context.Context, list []models.Login) {
 			kind = models.AccountUser
 		}
 		sub, err := s.lookUp(ctx, kind, l.Name)
+		if err == nil && sub.account == nil && kind == models.AccountUser { // owners of mailboxes come to the panel too
+			kind = models.AccountMailbox
+			sub, err = s.lookUp(ctx, kind, l.Name)
+		}
 		switch {
 		case err != nil:
 			return

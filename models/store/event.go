@@ -42,7 +42,7 @@ func (s *Store) clipped(e models.Event) models.Event {
 
 // Events returns lines of the trace in the scope, newest first.
 func (s *Store) Events(ctx context.Context, scope models.Scope, q models.EventQuery) ([]models.Event, error) {
-	g := scoped(s.on(ctx), scope, "customer_id")
+	g := scopedMailbox(s.on(ctx), scope, "customer_id", "mailbox_id")
 	if q.MailboxID != 0 {
 		g = g.Where("mailbox_id = ?", q.MailboxID)
 	}

@@ -33,7 +33,7 @@ const preferred = "CASE WHEN domains.active_name IS NULL THEN 1 ELSE 0 END, CASE
 // Mailbox returns one mailbox in the scope by its normalized address, the bin included, with
 // usage and last log-in; NotFound otherwise.
 func (s *Store) Mailbox(ctx context.Context, scope models.Scope, address string) (*models.MailboxRow, error) {
-	g := scoped(s.rows(ctx), scope, "mailboxes.customer_id").Where("mailboxes.address = ?", address)
+	g := scopedMailbox(s.rows(ctx), scope, "mailboxes.customer_id", "mailboxes.id").Where("mailboxes.address = ?", address)
 	var row mailboxRead
 	err := g.Order(preferred).Limit(1).Take(&row).Error
 	return found("mailbox", row.row(), err)
@@ -42,7 +42,7 @@ func (s *Store) Mailbox(ctx context.Context, scope models.Scope, address string)
 // MailboxByID is Mailbox by id.
 func (s *Store) MailboxByID(ctx context.Context, scope models.Scope, id models.ID) (*models.MailboxRow, error) {
 	var row mailboxRead
-	err := scoped(s.rows(ctx), scope, "mailboxes.customer_id").Where("mailboxes.id = ?", id).Take(&row).Error
+	err := scopedMailbox(s.rows(ctx), scope, "mailboxes.customer_id", "mailboxes.id").Where("mailboxes.id = ?", id).Take(&row).Error
 	return found("mailbox", row.row(), err)
 }
 
@@ -84,6 +84,11 @@ func (s *Store) UpdateMailboxPassword(ctx context.Context, m *models.Mailbox) er
 	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "password_hash", "password_at", "updated_at")
 }
 
+// UpdateMailboxLanguage writes the language of words to the mailbox's owner.
+func (s *Store) UpdateMailboxLanguage(ctx context.Context, m *models.Mailbox) error {
+	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "language", "updated_at")
+}
+
 // UpdateMailboxBin writes what tells whether the mailbox is in the bin or being purged.
 func (s *Store) UpdateMailboxBin(ctx context.Context, m *models.Mailbox) error {
 	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "deleted_at", "deleted_by", "purging", "updated_at")
@@ -102,6 +107,7 @@ func (s *Store) DeleteMailbox(ctx context.Context, id models.ID) error {
 		for _, query := range []string{
 			"DELETE FROM addresses WHERE mailbox_id = ?",
 			"DELETE FROM login_blocks WHERE mailbox_id = ?",
+			"DELETE FROM sessions WHERE user_id = ?", // its owner's
 			"UPDATE domains SET postmaster_id = NULL WHERE postmaster_id = ?",
 			"UPDATE domains SET abuse_id = NULL WHERE abuse_id = ?",
 		} {

@@ -212,10 +212,20 @@ func one(what string, g *gorm.DB) error {
 	return failed(what, g.Error)
 }
 
-// scoped limits a query to what belongs to the viewer's customer.
+// scoped limits a query to what belongs to the viewer's customer; a mailbox's owner finds
+// nothing with it.
 func scoped(g *gorm.DB, scope models.Scope, column string) *gorm.DB {
 	if scope.All() {
 		return g
 	}
 	return g.Where(column+" = ?", scope.Customer())
+}
+
+// scopedMailbox is scoped for what belongs to a mailbox, which its owner may see too; mailbox
+// is the column with its id.
+func scopedMailbox(g *gorm.DB, scope models.Scope, customer, mailbox string) *gorm.DB {
+	if id := scope.Mailbox(); id != 0 {
+		return g.Where(mailbox+" = ?", id)
+	}
+	return scoped(g, scope, customer)
 }

@@ -18,7 +18,7 @@ func (s *Service) Logins(ctx context.Context, v Viewer, addr string, limit int) 
 
 // Events returns the trace of a mailbox, newest first; before 0 is from now.
 func (s *Service) Events(ctx context.Context, v Viewer, addr string, before models.Micros, limit int) ([]models.Event, error) {
-	scope, err := permit(v, see)
+	scope, err := permit(v, seeMailbox)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func (s *Service) Mailboxes(ctx context.Context, v Viewer, q Query) (Page[Mailbo
 
 // Mailbox returns one mailbox by address, also out of the bin.
 func (s *Service) Mailbox(ctx context.Context, v Viewer, addr string) (*MailboxRow, error) {
-	row, err := s.findMailbox(ctx, v, see, addr)
+	row, err := s.findMailbox(ctx, v, seeMailbox, addr)
 	if err == nil && row.Purging {
 		return nil, notFound()
 	}

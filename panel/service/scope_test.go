@@ -59,6 +59,7 @@ type call struct {
 	as    string // who may: "owner" or "admin"
 	list  bool   // answers with an empty list instead of NotFound
 	reset bool   // the site is made anew afterwards
+	self  bool   // names nobody but the viewer: another mailbox's owner changes that mailbox
 	run   func(s *site, v Viewer) (any, error)
 }
 
@@ -90,11 +91,11 @@ var calls = map[string]call{
 	"SetUserPassword": {as: "admin", run: func(s *site, v Viewer) (any, error) { return none(s.SetUserPassword(s.ctx, v, s.owner.UserID, good)) }},
 	"RemoveUser":      {as: "admin", reset: true, run: func(s *site, v Viewer) (any, error) { return none(s.RemoveUser(s.ctx, v, s.owner.UserID)) }},
 	// These two can only name the viewer itself; a viewer of another customer who names a foreign user id is no one.
-	"SetOwnPassword": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+	"SetOwnPassword": {as: "owner", self: true, run: func(s *site, v Viewer) (any, error) {
 		v.UserID = s.owner.UserID
 		return none(s.SetOwnPassword(s.ctx, v, good, good))
 	}},
-	"SetLanguage": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+	"SetLanguage": {as: "owner", self: true, run: func(s *site, v Viewer) (any, error) {
 		v.UserID = s.owner.UserID
 		return none(s.SetLanguage(s.ctx, v, "fa"))
 	}},
@@ -140,12 +141,13 @@ var calls = map[string]call{
 }
 
 // unscoped take no viewer, or answer each with his own alone (Home has a test of its own).
-var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "Home": true}
+var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "Home": true, "Owner": true}
 
 // fill gives the customer everything that could be seen or spoilt.
 func (s *site) fill() *site {
 	s.t.Helper()
 	sara := s.addMailbox("sara@example.com")
+	s.addMailbox("neighbour@example.com")
 	s.addMailbox("binned@example.com")
 	s.ok(s.DeleteMailbox(s.ctx, s.owner, "binned@example.com"))
 	s.ok(s.records.SaveBlock(s.ctx, models.LoginBlock{Network: "192.0.2.1", MailboxID: sara.ID, Until: models.At(s.clock) * 2}))
@@ -196,6 +198,9 @@ func TestEveryMethodIsScoped(t *testing.T) {
 			if c.as == "admin" {
 				strangers["owner"] = s.owner
 			}
+			if !c.self {
+				strangers["owner of another mailbox"] = s.ownerOf("neighbour@example.com")
+			}
 			before := s.dump()
 			for who, v := range strangers {
 				result, err := c.run(s, v)
@@ -233,6 +238,55 @@ func TestEveryMethodIsScoped(t *testing.T) {
 	})
 }
 
+// ownerOf returns who has a mailbox's password.
+func (s *site) ownerOf(addr string) Viewer {
+	s.t.Helper()
+	row, err := s.Mailbox(s.ctx, s.admin, addr)
+	s.ok(err)
+	return Viewer{UserID: row.ID, Role: models.RoleOwner, CustomerID: row.CustomerID, MailboxID: row.ID, Name: row.Address}
+}
+
+// TestOwner is what the owner of a mailbox may see and do, and when they are nobody.
+func TestOwner(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		s.fill()
+		sara := s.ownerOf("sara@example.com")
+		if row, err := s.Mailbox(s.ctx, sara, "sara@example.com"); err != nil || row.ID != sara.MailboxID {
+			t.Errorf("%+v %v", row, err)
+		}
+		if logins, err := s.Logins(s.ctx, sara, "sara@example.com", 0); err != nil || len(logins) != 1 {
+			t.Errorf("%v %v", logins, err)
+		}
+		if events, err := s.Events(s.ctx, sara, "sara@example.com", 0, 0); err != nil || len(events) != 1 {
+			t.Errorf("%v %v", events, err)
+		}
+		s.want(s.SetOwnPassword(s.ctx, sara, "wrong", good), models.Denied, "password.wrong")
+		s.want(s.SetOwnPassword(s.ctx, sara, good, "short"), models.Invalid, "password.short")
+		s.ok(s.SetOwnPassword(s.ctx, sara, good, "another-"+good))
+		s.ok(s.SetLanguage(s.ctx, sara, "fa"))
+		u, _, err := s.Owner(s.ctx, sara.MailboxID)
+		if err != nil || u.Role != models.RoleOwner || u.Language != "fa" || u.PasswordHash != "hash of another-"+good {
+			t.Errorf("%+v %v", u, err)
+		}
+		s.want(s.SetMailboxPassword(s.ctx, sara, "sara@example.com", good), models.NotFound, "not_found")
+
+		s.ok(s.SetMailboxSwitches(s.ctx, s.owner, "sara@example.com", Switches{LoginOff: true, Reason: "away"}))
+		_, _, err = s.Owner(s.ctx, sara.MailboxID)
+		if e := s.want(err, models.Suspended, "login.suspended"); e.Args["reason"] != "away" {
+			t.Errorf("%+v", e)
+		}
+		s.ok(s.SetMailboxSwitches(s.ctx, s.owner, "sara@example.com", Switches{}))
+		s.ok(s.SuspendCustomer(s.ctx, s.admin, s.customer.ID, "unpaid", false))
+		_, _, err = s.Owner(s.ctx, sara.MailboxID)
+		s.want(err, models.Suspended, "login.suspended")
+		s.ok(s.ResumeCustomer(s.ctx, s.admin, s.customer.ID))
+		s.ok(s.DeleteMailbox(s.ctx, s.owner, "sara@example.com"))
+		_, _, err = s.Owner(s.ctx, sara.MailboxID)
+		s.want(err, models.NotFound, "not_found")
+		s.want(s.SetLanguage(s.ctx, sara, "en"), models.NotFound, "not_found")
+	})
+}
+
 // renew makes the customer anew after a call that removed something.
 func (s *site) renew() {
 	s.t.Helper()
@@ -261,7 +315,7 @@ func TestHomeIsTheViewersOwn(t *testing.T) {
 		if err != nil || o.Totals != (models.Totals{Customers: 1}) || len(o.Problems) != 0 {
 			t.Errorf("%+v %v", o, err)
 		}
-		if o, err = s.Home(s.ctx, s.owner); err != nil || o.Totals.Mailboxes != 1 || len(o.Problems) == 0 {
+		if o, err = s.Home(s.ctx, s.owner); err != nil || o.Totals.Mailboxes != 2 || len(o.Problems) == 0 {
 			t.Errorf("%+v %v", o, err)
 		}
 		_, err = s.Home(s.ctx, Viewer{})

@@ -102,6 +102,7 @@ type Store interface {
 	CountUnlimited(ctx context.Context, customer models.ID) (int64, error)
 	UpdateMailbox(ctx context.Context, m *models.Mailbox) error
 	UpdateMailboxPassword(ctx context.Context, m *models.Mailbox) error
+	UpdateMailboxLanguage(ctx context.Context, m *models.Mailbox) error
 	UpdateMailboxBin(ctx context.Context, m *models.Mailbox) error
 	DeleteMailbox(ctx context.Context, id models.ID) error
 

@@ -133,6 +133,9 @@ func (s *Service) SetUserPassword(ctx context.Context, v Viewer, id models.ID, p
 // SetOwnPassword changes the viewer's password, who proves to know the old one: Denied
 // password.wrong, field "old", otherwise.
 func (s *Service) SetOwnPassword(ctx context.Context, v Viewer, old, pw string) error {
+	if v.IsOwner() {
+		return s.setOwnerPassword(ctx, v, old, pw)
+	}
 	u, err := s.self(ctx, v)
 	if err != nil {
 		return err
@@ -189,6 +192,9 @@ func (s *Service) changeUser(ctx context.Context, id models.ID, fn func(*models.
 func (s *Service) SetLanguage(ctx context.Context, v Viewer, language string) error {
 	if err := models.ValidateLanguage(language); err != nil {
 		return err
+	}
+	if v.IsOwner() {
+		return s.setOwnerLanguage(ctx, v, language)
 	}
 	u, err := s.self(ctx, v)
 	if err != nil {

@@ -73,6 +73,7 @@ func CookieName(secure bool) string {
 // The keys of a session's values. All values are strings: they are kept by encoding/gob.
 const (
 	keyUser = "user"
+	keyRole = "role"   // of a mailbox's owner: the user is a mailbox then
 	keyPass = "pass"   // fingerprint of the password
 	keySeen = "seen"   // last use, unix seconds
 	keyNote = "notice" // of the next page
@@ -130,6 +131,9 @@ func (s *Session) UserID() models.ID {
 	return models.ID(n)
 }
 
+// Owner reports whether who is logged in is a mailbox's owner: UserID is the mailbox's then.
+func (s *Session) Owner() bool { return s.m.scs.GetString(s.ctx, keyRole) == string(models.RoleOwner) }
+
 // Ended reports whether the request came with a session that is no more.
 func (s *Session) Ended() bool { return s.token != "" && s.UserID() == 0 }
 
@@ -151,6 +155,10 @@ func (s *Session) LogIn(u *models.User) error {
 	s.m.scs.SetDeadline(s.ctx, s.m.now().Add(s.m.life).UTC())
 	s.m.scs.Put(s.ctx, keyUser, u.ID.String())
 	s.m.scs.Put(s.ctx, keyPass, fingerprint(u))
+	s.m.scs.Remove(s.ctx, keyRole)
+	if u.Role == models.RoleOwner {
+		s.m.scs.Put(s.ctx, keyRole, string(u.Role))
+	}
 	s.seen()
 	return nil
 }
