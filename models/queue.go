@@ -98,9 +98,12 @@ type QueueFilter struct {
 	QueueID   ID     // of a message
 	MailboxID ID     // that has sent it
 	Domain    string // destination, A-label
-	Reason    string // as Groups names it
+	Reason    string // as a QueueGroup has it; QueueUntried for those without one
 	Address   string // of the recipient
 }
+
+// QueueUntried is the reason in a filter that chooses what has not been tried yet.
+const QueueUntried = "-"
 
 // QueueGroup is what waits for one destination for one reason.
 type QueueGroup struct {

@@ -21,6 +21,7 @@ const (
 	ChangedCustomer ChangeKind = 'c' // suspension, limits
 	ChangedUser     ChangeKind = 'u' // password, removal
 	ChangedDomain   ChangeKind = 'd' // state, role addresses, removal
+	ChangedQueue    ChangeKind = 'q' // somebody wants the outbound queue tried again; 0
 	ChangedLimits   ChangeKind = 'l' // blocks of log-ins of a mailbox; 0 = of a network
 )
 

@@ -30,15 +30,19 @@ type Lease struct {
 	ttl    time.Duration
 }
 
-// leaseNow reads the database's clock, the only one by which leases of several nodes can be
-// compared.
-func (d *DB) leaseNow(ctx context.Context, q Querier) (models.Micros, error) {
-	query := "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000"
-	if d.dialect == MySQL {
-		query = "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
+// Clock is the database's clock as an expression of SQL, in microseconds: the only one by which
+// leases of several nodes can be compared.
+func (d Dialect) Clock() string {
+	if d == MySQL {
+		return "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
 	}
+	return "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000)"
+}
+
+// leaseNow reads the database's clock.
+func (d *DB) leaseNow(ctx context.Context, q Querier) (models.Micros, error) {
 	var now models.Micros
-	err := q.QueryRowContext(ctx, query).Scan(&now)
+	err := q.QueryRowContext(ctx, "SELECT "+d.dialect.Clock()).Scan(&now)
 	return now, err
 }
 

@@ -1,0 +1,179 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
+)
+
+// adminPiece is how many recipients one transaction of an administrator's order changes.
+const adminPiece = 250
+
+// Retry makes what a filter chooses due now, and returns how many recipients that are. What is
+// held or being tried is left as it is.
+func (q *Queue) Retry(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error) {
+	return q.each(ctx, scope, filter, func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+		tx.Changed(db.ChangedQueue)
+		return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET next_at = ? WHERE held = 0 AND (owner = 0 OR until_time <= "+tx.Dialect().Clock()+") AND id IN ("+list("?", len(rows))+")",
+			rowIDs(rows, models.At(q.now()))...))
+	}, "")
+}
+
+// Hold keeps what a filter chooses from being tried until Release. An attempt that is under way
+// is finished.
+func (q *Queue) Hold(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error) {
+	return q.hold(ctx, scope, filter, true, models.EventHeld)
+}
+
+// Release ends Hold; what it chooses is due at once if its time has come.
+func (q *Queue) Release(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error) {
+	return q.hold(ctx, scope, filter, false, models.EventReleased)
+}
+
+func (q *Queue) hold(ctx context.Context, scope models.Scope, filter models.QueueFilter, held bool, kind models.EventKind) (int64, error) {
+	return q.each(ctx, scope, filter, func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+		if _, err := affected(tx.ExecContext(ctx, "UPDATE queue SET held = ? WHERE id IN ("+list("?", len(rows))+")", itemIDs(rows, held)...)); err != nil {
+			return 0, err
+		}
+		tx.Changed(db.ChangedQueue)
+		return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET held = ? WHERE held <> ? AND id IN ("+list("?", len(rows))+")", rowIDs(rows, held, held)...))
+	}, kind)
+}
+
+// Drop takes what a filter chooses out of the queue. With notice their senders are told, by the
+// server that runs or the next that does; the recipients stay in the queue until then.
+func (q *Queue) Drop(ctx context.Context, scope models.Scope, filter models.QueueFilter, notice bool) (int64, error) {
+	return q.each(ctx, scope, filter, func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+		if !notice {
+			return q.remove(ctx, tx, rows)
+		}
+		tx.Changed(db.ChangedQueue)
+		// A token more: the result of an attempt that is under way finds the row taken.
+		return affected(tx.ExecContext(ctx, `UPDATE queue_recipients SET state = ?, held = 0, next_at = ?, owner = 0, token = token + 1,
+			code = 0, enhanced = '5.7.1', detail = '', reason = ? WHERE state = '' AND id IN (`+list("?", len(rows))+")",
+			rowIDs(rows, models.RecipientFailed, models.At(q.now()), reasonDropped)...))
+	}, models.EventDropped)
+}
+
+// remove removes recipients, and messages of which none is left.
+func (q *Queue) remove(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+	n, err := affected(tx.ExecContext(ctx, "DELETE FROM queue_recipients WHERE id IN ("+list("?", len(rows))+")", rowIDs(rows)...))
+	if err != nil {
+		return 0, err
+	}
+	items := make([]models.ID, len(rows))
+	for i := range rows {
+		items[i] = rows[i].QueueID
+	}
+	return n, q.removeEmpty(ctx, tx, items)
+}
+
+// removeEmpty removes those of these messages that have no recipient left, with their
+// references to blobs. Their rows are locked first: of two transactions that settle the last
+// two recipients the second one sees that none is left.
+func (q *Queue) removeEmpty(ctx context.Context, tx *db.Tx, items []models.ID) error {
+	items = slices.Compact(slices.Sorted(slices.Values(items)))
+	if len(items) == 0 {
+		return nil
+	}
+	type item struct{ id, blob models.ID }
+	in := " IN (" + list("?", len(items)) + ")"
+	locked, err := tx.QueryContext(ctx, "SELECT id, blob_id FROM queue WHERE id"+in+" ORDER BY id"+tx.Dialect().ForUpdate(), idArgs(items)...)
+	there, err := all(locked, err, func(rows *sql.Rows, i *item) error { return rows.Scan(&i.id, &i.blob) })
+	if err != nil {
+		return err
+	}
+	left, err := tx.QueryContext(ctx, "SELECT DISTINCT queue_id FROM queue_recipients WHERE queue_id"+in, idArgs(items)...)
+	still, err := all(left, err, func(rows *sql.Rows, id *models.ID) error { return rows.Scan(id) })
+	if err != nil {
+		return err
+	}
+	blobs := map[models.ID]int64{}
+	var gone []models.ID
+	for _, i := range there {
+		if !slices.Contains(still, i.id) {
+			gone = append(gone, i.id)
+			blobs[i.blob]++
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM queue WHERE id IN ("+list("?", len(gone))+")", idArgs(gone)...); err != nil {
+		return fmt.Errorf("remove from queue: %w", err)
+	}
+	return q.config.Blobs.Unref(ctx, tx, blobs)
+}
+
+// each changes what a filter chooses, in pieces, and records an event for each recipient if
+// kind is set.
+func (q *Queue) each(ctx context.Context, scope models.Scope, filter models.QueueFilter,
+	change func(context.Context, *db.Tx, []models.QueueRow) (int64, error), kind models.EventKind) (total int64, err error) {
+	for last := models.ID(0); ; {
+		var rows []models.QueueRow
+		var n int64
+		err := q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+			where := chosen(scope, filter)
+			where.and("r.id > ?", last)
+			if rows, err = q.rows(ctx, tx, where, " ORDER BY r.id LIMIT ?", adminPiece); err != nil || len(rows) == 0 {
+				return err
+			}
+			n, err = change(ctx, tx, rows)
+			return err
+		})
+		if err != nil || len(rows) == 0 {
+			return total, err
+		}
+		total += n
+		last = rows[len(rows)-1].ID
+		q.recordAll(kind, rows)
+		if len(rows) < adminPiece {
+			q.Wake()
+			return total, nil
+		}
+		select { // others write too
+		case <-ctx.Done():
+			return total, ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (q *Queue) recordAll(kind models.EventKind, rows []models.QueueRow) {
+	if kind == "" || q.config.Events == nil {
+		return
+	}
+	for i := range rows {
+		r := &rows[i]
+		q.config.Events.Record(models.Event{
+			At: models.At(q.now()), Kind: kind, CustomerID: r.CustomerID, MailboxID: r.MailboxID, EnvelopeID: r.EnvelopeID, Direction: "out",
+			MessageID: r.MessageID, Sender: r.Sender, Recipient: r.Address, Subject: r.Subject, Words: string(kind), Size: r.Size, QueueID: r.QueueID,
+		})
+	}
+}
+
+func rowIDs(rows []models.QueueRow, first ...any) []any {
+	for i := range rows {
+		first = append(first, rows[i].ID)
+	}
+	return first
+}
+
+func itemIDs(rows []models.QueueRow, first ...any) []any {
+	for i := range rows {
+		first = append(first, rows[i].QueueID)
+	}
+	return first
+}
+
+func affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, fmt.Errorf("change queue: %w", err)
+	}
+	return res.RowsAffected()
+}
