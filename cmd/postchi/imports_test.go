@@ -20,6 +20,7 @@ var allowedImports = map[string][]string{
 
 	"models":                   {},
 	"models/address":           {"models"},
+	"models/explain":           {},
 	"models/password":          {"models"},
 	"models/db":                {"models"},
 	"models/db/dbtest":         {"migrations", "models/db"},
@@ -50,7 +51,7 @@ var allowedImports = map[string][]string{
 	"mailserver/smtpd":                   {"models", "models/address", "mailserver/blob", "mailserver/conn", "mailserver/delivery", "mailserver/mime"},
 	"mailserver/trace":                   {"models"},
 
-	"panel":             {"models", "models/address", "models/password", "panel/*", "templates", "static"},
+	"panel":             {"models", "models/address", "models/explain", "models/password", "panel/*", "templates", "static"},
 	"panel/clientsetup": {"models"},
 	"panel/i18n":        {"models"},
 	"panel/service":     {"models", "models/address", "models/password"},
