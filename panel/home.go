@@ -74,7 +74,7 @@ func (r *request) problem(pr service.Problem) problem {
 			v = i18n.LTR(unicodeDomain(pr.Domain))
 		case "mailbox":
 			v = i18n.LTR(unicodeAddress(pr.Mailbox))
-		case "network":
+		case "network", "command":
 			v = i18n.LTR(v.(string))
 		case "percent":
 			v = r.lang.Percent(v.(int64))

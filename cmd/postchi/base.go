@@ -35,6 +35,7 @@ type base struct {
 	secrets *secret.Box // opens what the database keeps sealed
 	blobs   *blob.Blobs
 	mail    *mailstore.Store
+	damage  *damage
 
 	resolver *resolver.Resolver
 	service  *service.Service
@@ -118,7 +119,8 @@ func (b *base) openMail() error {
 		return err
 	}
 	b.closers = append(b.closers, segments.Close)
-	if b.blobs, err = blob.New(blob.Config{DB: b.db, Drivers: []blob.Driver{segments}, Log: b.log}); err != nil {
+	b.damage = newDamage(b.store, b.log)
+	if b.blobs, err = blob.New(blob.Config{DB: b.db, Drivers: []blob.Driver{segments}, OnDamage: b.damage.note, Log: b.log}); err != nil {
 		return err
 	}
 	b.mail = mailstore.New(mailstore.Config{DB: b.db, Blobs: b.blobs, Log: b.log})

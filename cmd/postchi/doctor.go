@@ -133,6 +133,13 @@ func (d *doctor) lookAtMessages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var damaged []models.ID
+	for _, m := range d.Damaged {
+		damaged = append(damaged, m.Blob)
+	}
+	if err := d.damage.replace(ctx, damaged); err != nil { // the panel shows it
+		return err
+	}
 	d.Messages, d.Bytes = checked.Blobs, checked.Bytes
 	space, err := d.blobs.Space(ctx)
 	d.Segments, d.Disk, d.Live = space.Segments, space.Disk, space.Live

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,9 +33,23 @@ func TestDoctor(t *testing.T) {
 		if status != 1 || r.OK || len(r.Damaged) != 1 || len(r.Damaged[0].In) == 0 || len(r.References)+len(r.Counters) != 0 {
 			t.Fatalf("one flipped bit: status %d, %+v", status, r)
 		}
+		panel := in.browser(t)
+		if p := panel.login("admin@localhost", in.password()); p.status != http.StatusSeeOther {
+			t.Fatalf("panel log-in: %d", p.status)
+		}
+		told := func() bool { return strings.Contains(panel.get("/").body, "cannot be read any more") }
+		if !told() {
+			t.Error("Home does not tell what doctor has found")
+		}
+		tamper(t, d, "DELETE FROM settings WHERE name = '"+damageSetting+"'")
+		if told() {
+			t.Error("Home tells though nothing is known")
+		}
 		for _, p := range r.Damaged[0].In {
 			damagedByPOP(t, in, p)
+			damagedByIMAP(t, in, p)
 		}
+		within(t, time.Second, "Home tells of a message that somebody wanted to read", told)
 		tamper(t, d, "UPDATE blobs SET refs = refs + 1 WHERE id = (SELECT MIN(blob_id) FROM messages)",
 			"UPDATE mailbox_state SET bytes = bytes + 5 WHERE mailbox_id = (SELECT id FROM mailboxes WHERE address = 'two@doctor.example')")
 		if r, status := doctorSays(t, in); status != 1 || len(r.Damaged) != 1 || len(r.References) != 1 || len(r.Counters) != 1 || r.Counters[0].Mailbox != "two@doctor.example" {
@@ -131,5 +146,31 @@ func damagedByPOP(t *testing.T, in *instance, p place) {
 	}
 	if refused != 1 {
 		t.Errorf("%d of %d messages of %s are refused", refused, n, p.Mailbox)
+	}
+}
+
+// damagedByIMAP asks for the bytes of a damaged message: the answer says so, and the session goes
+// on with the other messages.
+func damagedByIMAP(t *testing.T, in *instance, p place) {
+	t.Helper()
+	c := in.secureTalk(t, "imaps", "")
+	defer c.Close()
+	c.pop("")
+	ask := func(tag, command string) (all, last string) {
+		for last = c.pop("%s %s", tag, command); !strings.HasPrefix(last, tag+" ") && !strings.HasPrefix(last, "gone: "); last = c.pop("") {
+			all += last + "\n"
+		}
+		return all, last
+	}
+	ask("a", "LOGIN "+p.Mailbox+" "+testPassword)
+	ask("b", "SELECT INBOX")
+	if _, last := ask("c", fmt.Sprintf("UID FETCH %d (UID BODY.PEEK[])", p.UID)); !strings.HasPrefix(last, "c NO [CORRUPTION] The stored message is damaged.") {
+		t.Errorf("FETCH of a damaged message: %s", last)
+	}
+	if all, last := ask("d", fmt.Sprintf("UID FETCH %d (ENVELOPE)", p.UID)); !strings.HasPrefix(last, "d OK ") || !strings.Contains(all, "Parcel ") {
+		t.Errorf("ENVELOPE of a damaged message: %s%s", all, last)
+	}
+	if all, last := ask("e", "FETCH 1 (BODY.PEEK[HEADER.FIELDS (SUBJECT)])"); !strings.HasPrefix(last, "e OK ") || !strings.Contains(all, "Parcel ") {
+		t.Errorf("the first message: %s%s", all, last)
 	}
 }

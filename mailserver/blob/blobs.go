@@ -44,6 +44,10 @@ type Config struct {
 	// Every is the pause of Run; 0 is 10 minutes.
 	Every time.Duration
 
+	// OnDamage is told of every blob that somebody wanted to read and that is missing or damaged,
+	// each time. It must not block; nil is told nothing.
+	OnDamage func(id models.ID, err error)
+
 	Now func() time.Time // nil is DB.Now
 	Log *slog.Logger     // nil says nothing
 }

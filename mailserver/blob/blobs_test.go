@@ -382,3 +382,34 @@ func TestUnsettledBlobsDoNotPileUp(t *testing.T) {
 		t.Errorf("%d blobs under way, want 15", n)
 	}
 }
+
+func TestDamageIsTold(t *testing.T) {
+	d := dbtest.Open(t, dbtest.SQLite(t))
+	dir := t.TempDir()
+	told := map[models.ID]error{}
+	b := storeOf(t, blob.Config{DB: d, Grace: -1, OnDamage: func(id models.ID, err error) { told[id] = err }}, seg.Config{Dir: dir})
+	sound, hurt := add(t, d, b, 1, 1, 500), add(t, d, b, 2, 1, 500)
+	f, err := os.OpenFile(filepath.Join(dir, hurt.Ref.Segment+".seg"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("damage"), hurt.Ref.Offset+200); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []models.ID{sound.ID, hurt.ID, 12345} {
+		if r, err := b.Open(t.Context(), id); err == nil {
+			r.Close()
+		}
+	}
+	if len(told) != 1 || !errors.Is(told[hurt.ID], blob.ErrDamaged) {
+		t.Errorf("told %v, want blob %d", told, hurt.ID)
+	}
+	if n, err := b.Referred(t.Context(), sound.ID, 12345, hurt.ID); err != nil || n != 2 {
+		t.Errorf("%d blobs are referred to, %v", n, err)
+	}
+	unref(t, d, b, hurt.ID)
+	if n, err := b.Referred(t.Context(), sound.ID, 12345, hurt.ID); err != nil || n != 1 {
+		t.Errorf("after one was let go %d blobs are referred to, %v", n, err)
+	}
+}

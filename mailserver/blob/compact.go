@@ -116,6 +116,7 @@ func (b *Blobs) move(ctx context.Context, d Segmented, blobs []Located, c *Compa
 	var to []Ref
 	for i, copied := range copies {
 		if copied.Err != nil {
+			b.Notice(blobs[i].ID, copied.Err)
 			c.Damaged++
 			continue
 		}

@@ -28,9 +28,18 @@ func (b *Blobs) Open(ctx context.Context, id models.ID) (Reader, error) {
 		// The blob may have moved since the row was read; a second move meanwhile is possible
 		// too, a third one would be no accident.
 		if attempt == 2 || !errors.Is(err, ErrMissing) {
+			b.Notice(id, err)
 			return nil, err
 		}
 		cached = false
+	}
+}
+
+// Notice passes an error of reading a blob on to Config.OnDamage if it says that the blob is missing
+// or damaged. Open calls it; who reads on from what Open returned should call it as well.
+func (b *Blobs) Notice(id models.ID, err error) {
+	if b.cfg.OnDamage != nil && IsBad(err) {
+		b.cfg.OnDamage(id, err)
 	}
 }
 

@@ -120,6 +120,19 @@ func (b *Blobs) Unref(ctx context.Context, tx *db.Tx, take map[models.ID]int64) 
 	return nil
 }
 
+// Referred returns how many of the ids something still refers to.
+func (b *Blobs) Referred(ctx context.Context, ids ...models.ID) (total int, err error) {
+	for piece := range pieces(ids, maxIDs) {
+		var n int
+		err := b.cfg.DB.SQL().QueryRowContext(ctx, "SELECT COUNT(*) FROM blobs WHERE refs > 0 AND id IN ("+list("?", len(piece))+")", args(piece)...).Scan(&n)
+		if err != nil {
+			return 0, db.Failure(err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
 // existing returns which of the ids have committed rows.
 func (b *Blobs) existing(ctx context.Context, ids []models.ID) ([]models.ID, error) {
 	rows, err := b.cfg.DB.SQL().QueryContext(ctx, "SELECT id FROM blobs WHERE id IN ("+list("?", len(ids))+")", args(ids)...)

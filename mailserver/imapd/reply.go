@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"unicode"
@@ -18,6 +19,7 @@ var keyCodes = map[string]string{
 	"keyword.invalid": "CANNOT", "append.trycreate": "TRYCREATE", "store.full": "UNAVAILABLE", "login.malformed": "AUTHENTICATIONFAILED",
 	"imap.privacy": "PRIVACYREQUIRED", "search.charset": "BADCHARSET (US-ASCII UTF-8)", "fetch.cte": "UNKNOWN-CTE", "imap.expunged": "EXPUNGEISSUED",
 	"imap.not_saved": "NOTSAVED", "imap.read_only": "READ-ONLY", "quota.set": "NOPERM", "imap.compressed": "COMPRESSIONACTIVE",
+	"store.damaged": "CORRUPTION", "store.missing": "CORRUPTION",
 	"mailbox.full": "OVERQUOTA", "search.modseq": "", "append.nul": "UNKNOWN-CTE", "login.sessions": "LIMIT", "login.sessions_network": "LIMIT",
 }
 
@@ -46,8 +48,20 @@ func byeCode(e *models.Error) string {
 	return ""
 }
 
+// lost returns the error within e that says that a message is damaged for good, else e: trying
+// again, which the words around it may speak of, would not help.
+func lost(e *models.Error) *models.Error {
+	for inner := e; errors.As(inner.Err, &inner); {
+		if inner.Key == "store.damaged" || inner.Key == "store.missing" {
+			return inner
+		}
+	}
+	return e
+}
+
 // sayNo answers with an error, and logs the causes that are our own.
 func (s *session) sayNo(tag string, e *models.Error) {
+	e = lost(e)
 	text := e.Msg
 	if e.Kind == models.Internal || e.Kind == models.Unavailable {
 		s.log.Warn("command failed", slog.Any("err", e))

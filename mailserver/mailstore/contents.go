@@ -69,6 +69,7 @@ func (s *Store) rebuild(ctx context.Context, id models.ID) (*mime.Contents, erro
 	defer r.Close()
 	c, err := mime.Build(r, r.Size())
 	if err != nil {
+		s.blobs.Notice(id, err)
 		return nil, fmt.Errorf("build contents: %w", err)
 	}
 	row := contentsRow(id, c)

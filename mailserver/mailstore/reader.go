@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/postchi/postchi/mailserver/blob"
+	"github.com/postchi/postchi/models"
 )
 
 // Reader reads a message: its prefix and then its blob. ReadAt may be called from several
@@ -26,13 +27,24 @@ func (s *Store) Open(ctx context.Context, m *Message) (Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reader{prefix: m.Prefix, body: body}, nil
+	return &reader{prefix: m.Prefix, body: body, blobs: s.blobs, blob: m.BlobID}, nil
 }
 
 type reader struct {
 	prefix []byte
 	at     int // bytes of prefix that Read gave out
 	body   blob.Reader
+
+	blobs *blob.Blobs // is told of damage
+	blob  models.ID
+}
+
+// noticed passes on what body returned.
+func (r *reader) noticed(n int, err error) (int, error) {
+	if err != nil {
+		r.blobs.Notice(r.blob, err)
+	}
+	return n, err
 }
 
 func (r *reader) Size() int64 { return int64(len(r.prefix)) + r.body.Size() }
@@ -45,7 +57,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		r.at += n
 		return n, nil
 	}
-	return r.body.Read(p)
+	return r.noticed(r.body.Read(p))
 }
 
 func (r *reader) WriteTo(w io.Writer) (int64, error) {
@@ -59,6 +71,9 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 		}
 	}
 	n, err := r.body.WriteTo(w)
+	if err != nil {
+		r.blobs.Notice(r.blob, err)
+	}
 	return total + n, err
 }
 
@@ -68,12 +83,12 @@ func (r *reader) ReadAt(p []byte, off int64) (int, error) {
 	}
 	head := int64(len(r.prefix))
 	if off >= head {
-		return r.body.ReadAt(p, off-head)
+		return r.noticed(r.body.ReadAt(p, off-head))
 	}
 	n := copy(p, r.prefix[off:])
 	if n == len(p) {
 		return n, nil
 	}
-	m, err := r.body.ReadAt(p[n:], 0)
+	m, err := r.noticed(r.body.ReadAt(p[n:], 0))
 	return n + m, err
 }

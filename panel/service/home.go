@@ -28,9 +28,9 @@ const nearlyFull = 95
 // problemsOfAKind is how many problems of one kind Home lists.
 const problemsOfAKind = 5
 
-// Home returns the viewer's totals and what needs attention: problem.pending and
-// problem.no_mailbox (of domains), problem.full and problem.nearly_full (args used, quota,
-// percent), problem.blocked (args network, until).
+// Home returns the viewer's totals and what needs attention: problem.damaged (administrators
+// only; args n, command), problem.pending and problem.no_mailbox (of domains), problem.full and
+// problem.nearly_full (args used, quota, percent), problem.blocked (args network, until).
 func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
 	scope, err := permit(v, see)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
 		}
 		o.Limits = c.Limits()
 	}
-	for _, find := range []func(context.Context, models.Scope) ([]Problem, error){s.waitingDomains, s.fullMailboxes, s.blockedMailboxes} {
+	for _, find := range []func(context.Context, models.Scope) ([]Problem, error){s.damagedMessages, s.waitingDomains, s.fullMailboxes, s.blockedMailboxes} {
 		problems, err := find(ctx, scope)
 		if err != nil {
 			return nil, err
@@ -55,6 +55,19 @@ func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
 		o.Problems = append(o.Problems, problems...)
 	}
 	return &o, nil
+}
+
+// damagedMessages says how many messages cannot be read any more. Only the one who keeps the
+// backups can do something about it.
+func (s *Service) damagedMessages(ctx context.Context, scope models.Scope) ([]Problem, error) {
+	if s.config.Damaged == nil || !scope.All() {
+		return nil, nil
+	}
+	n, err := s.config.Damaged(ctx)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return []Problem{{Key: "damaged", Args: map[string]any{"n": int64(n), "command": "postchi doctor --store"}}}, nil
 }
 
 func (s *Service) waitingDomains(ctx context.Context, scope models.Scope) ([]Problem, error) {

@@ -39,6 +39,9 @@ type Config struct {
 	// Verify reports with kind Denied that a password is not the one of a hash; nil = bcrypt.
 	Verify func(ctx context.Context, hash, password string) error
 
+	// Damaged is the number of messages that cannot be read any more; nil = nobody knows.
+	Damaged func(ctx context.Context) (int, error)
+
 	Passwords password.Policy
 	Defaults  Defaults
 
