@@ -24,6 +24,9 @@ type Account struct {
 	// Switches with the customer's suspension already taken in.
 	LoginOff bool
 	SendOff  bool
+	Held     bool   // what it sends waits in the queue
+	Unproven bool   // its domain is pending: it sends to mailboxes of its own customer only
+	Language string // of words to its owner; "" = not chosen
 	Reason   string // why, in the words of who switched it off
 }
 
@@ -38,6 +41,13 @@ type Recipient struct {
 	Reason        string
 	QuotaBytes    int64 // 0 = no limit
 	QuotaMessages int64 // 0 = no limit
+
+	FullSince Micros // when mail was first refused because it is full; 0 = it has room
+	Language  string // of words to its owner; "" = not chosen
+	Replies   bool   // an auto-reply is switched on, whatever its dates
+	Spare     bool   // forwards and keeps nothing: gets only what is not forwarded
+	Alias     bool   // found through an alias, group or forward: what it cannot take others may
+	Optional  bool   // a member of a group
 }
 
 // LoginBlock is a network that may not try the passwords of a mailbox (or of any mailbox, if

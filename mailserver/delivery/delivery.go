@@ -23,7 +23,7 @@ import (
 // Resolver finds mailboxes. Errors: NotFound recipient.unknown, Denied recipient.elsewhere for a
 // domain that is not served here, Unavailable when it cannot be known now.
 type Resolver interface {
-	Resolve(ctx context.Context, addr address.Address) (*models.Recipient, error)
+	Route(ctx context.Context, addr address.Address) (*models.Route, error)
 }
 
 // Blobs takes bytes that Mailboxes makes durable; *blob.Blobs does.

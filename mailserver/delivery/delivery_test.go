@@ -22,14 +22,14 @@ import (
 // directory resolves the addresses it has.
 type directory map[string]*models.Recipient
 
-func (d directory) Resolve(_ context.Context, a address.Address) (*models.Recipient, error) {
+func (d directory) Route(_ context.Context, a address.Address) (*models.Route, error) {
 	r := d[a.WithoutTag().String()]
 	if r == nil {
 		return nil, models.Errorf(models.NotFound, "recipient.unknown", "There is no mailbox %s here.", a)
 	}
 	c := *r
 	c.Address = a.String()
-	return &c, nil
+	return &models.Route{Address: c.Address, Local: []models.Recipient{c}}, nil
 }
 
 type trail struct {

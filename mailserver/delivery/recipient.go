@@ -12,10 +12,14 @@ import (
 // mailbox that takes no mail, Full mailbox.full by the same rule that Accept applies. A mailbox
 // whose quota cannot be read is Unavailable.
 func (d *Delivery) Recipient(ctx context.Context, addr address.Address, declared int64) (*models.Recipient, error) {
-	r, err := d.config.Resolver.Resolve(ctx, addr)
+	route, err := d.config.Resolver.Route(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
+	if len(route.Local) == 0 {
+		return nil, models.Errorf(models.Denied, "recipient.elsewhere", "Mail cannot leave this server yet.")
+	}
+	r := &route.Local[0]
 	if r.ReceiveOff {
 		return nil, off(r)
 	}

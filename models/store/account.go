@@ -10,7 +10,7 @@ import (
 
 const mailboxAccount = `SELECT mailboxes.id, mailboxes.customer_id, mailboxes.domain_id, mailboxes.address, mailboxes.password_hash,
 		mailboxes.login_off, mailboxes.send_off, mailboxes.reason, mailboxes.deleted_at, customers.suspended, customers.reason,
-		CASE WHEN domains.active_name IS NULL THEN 1 ELSE 0 END
+		CASE WHEN domains.active_name IS NULL THEN 1 ELSE 0 END, mailboxes.held_at, mailboxes.language
 	FROM mailboxes JOIN customers ON customers.id = mailboxes.customer_id JOIN domains ON domains.id = mailboxes.domain_id
 	WHERE `
 
@@ -64,13 +64,13 @@ func (s *Store) mailboxAccount(ctx context.Context, query string, arg any) (*mod
 	var bestRank rank
 	err := s.each(ctx, query, []any{arg}, func(rows *sql.Rows) error {
 		a := &models.Account{Kind: models.AccountMailbox}
-		var deleted models.Micros
+		var deleted, held models.Micros
 		var suspended bool
 		var reason string
 		var unproven int
 		err := rows.Scan(&a.ID, &a.CustomerID, &a.DomainID, &a.Name, &a.Hash,
-			&a.LoginOff, &a.SendOff, &a.Reason, &deleted, &suspended, &reason, &unproven)
-		a.Deleted = deleted != 0
+			&a.LoginOff, &a.SendOff, &a.Reason, &deleted, &suspended, &reason, &unproven, &held, &a.Language)
+		a.Deleted, a.Held, a.Unproven = deleted != 0, held != 0, unproven != 0
 		suspend(a, suspended, reason)
 		if r := (rank{unproven, deleted != 0, a.ID}); err == nil && (best == nil || r.before(bestRank)) {
 			best, bestRank = a, r

@@ -36,8 +36,8 @@ type Store struct {
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt // of the read pool, for the queries of every log-in and recipient
 
-	recipients *db.Recent[address.Address, models.Recipient]
-	accounts   *db.Recent[models.ID, models.Account] // of mailboxes
+	routes   *db.Recent[address.Address, *models.Route]
+	accounts *db.Recent[models.ID, models.Account] // of mailboxes
 }
 
 // New returns the store on an open, migrated database. A nil log drops gorm's warnings.
@@ -64,7 +64,7 @@ func New(d *db.DB, log *slog.Logger) (*Store, error) {
 	}
 	return &Store{
 		d: d, gorm: g, stmts: map[string]*sql.Stmt{},
-		recipients: db.NewRecent[address.Address, models.Recipient](d), accounts: db.NewRecent[models.ID, models.Account](d),
+		routes: db.NewRecent[address.Address, *models.Route](d), accounts: db.NewRecent[models.ID, models.Account](d),
 	}, nil
 }
 
