@@ -42,6 +42,11 @@ type Config struct {
 		Key  string `toml:"key" env:"KEY"`
 
 		Authority string `toml:"authority" env:"AUTHORITY"`
+
+		Names         []string `toml:"names" env:"NAMES"`
+		ACMEDirectory string   `toml:"acme_directory" env:"ACME_DIRECTORY"`
+		ACMEAuthority string   `toml:"acme_authority" env:"ACME_AUTHORITY"`
+		ACMEEmail     string   `toml:"acme_email" env:"ACME_EMAIL"`
 	} `toml:"tls" envPrefix:"TLS_"`
 
 	Secrets struct {
@@ -270,9 +275,9 @@ func (c *Config) checkTLS(bad func(string, ...any)) {
 			bad("tls.cert and tls.key must name the certificate's files (PEM)")
 		}
 	case "acme":
-		bad("tls.mode \"acme\" does not exist yet; use \"files\"")
+		c.checkACME(bad)
 	default:
-		bad("tls.mode is %q; it can be \"files\" or \"dev\"", c.TLS.Mode)
+		bad("tls.mode is %q; it can be \"files\", \"acme\" or \"dev\"", c.TLS.Mode)
 	}
 	switch c.Blob.Driver {
 	case "seg":
@@ -280,6 +285,27 @@ func (c *Config) checkTLS(bad func(string, ...any)) {
 		bad("blob.driver %q does not exist yet; use \"seg\"", c.Blob.Driver)
 	default:
 		bad("blob.driver is %q; it can be \"seg\"", c.Blob.Driver)
+	}
+}
+
+func (c *Config) checkACME(bad func(string, ...any)) {
+	if len(c.Listen.HTTP) == 0 && len(c.Listen.HTTPS) == 0 {
+		bad("tls.mode \"acme\" needs listen.http or listen.https: the authority asks there who we are")
+	}
+	for _, name := range c.certNames() {
+		if _, err := address.ParseDomain(name); err != nil || !strings.Contains(name, ".") {
+			bad("tls: no authority gives a certificate for %q", name)
+		}
+	}
+	if c.TLS.ACMEDirectory != "" {
+		if u, err := url.Parse(c.TLS.ACMEDirectory); err != nil || u.Scheme != "https" || u.Host == "" {
+			bad("tls.acme_directory %q is no https address", c.TLS.ACMEDirectory)
+		}
+	}
+	if c.TLS.ACMEAuthority != "" {
+		if _, err := os.ReadFile(c.TLS.ACMEAuthority); err != nil {
+			bad("tls.acme_authority: %v", err)
+		}
 	}
 }
 

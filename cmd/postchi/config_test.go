@@ -104,12 +104,12 @@ func TestConfigEnvironmentWinsOverFile(t *testing.T) {
 
 func TestConfigReportsEveryMistakeAtOnce(t *testing.T) {
 	t.Setenv("POSTCHI_AUTH_BCRYPT_COST", "4")
-	file := writeConfig(t, "hostnam = \"x\"\n[tls]\nmode = \"acme\"\n[blob]\ndriver = \"s3\"\n[smtp]\nmax_recipients = 5\n[listen]\nmx = \"25\"\n[log]\nlevel = \"loud\"\n")
+	file := writeConfig(t, "hostnam = \"x\"\n[tls]\nmode = \"acme\"\nacme_directory = \"http://x\"\n[blob]\ndriver = \"s3\"\n[smtp]\nmax_recipients = 5\n[listen]\nmx = \"25\"\n[log]\nlevel = \"loud\"\n")
 	_, err := loadConfig(file, true, false)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"hostnam", "hostname is not set", "acme", "s3", "max_recipients", "bcrypt_cost", "listen.mx", "log.level"} {
+	for _, want := range []string{"hostnam", "hostname is not set", "acme_directory", "s3", "max_recipients", "bcrypt_cost", "listen.mx", "log.level"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

@@ -34,7 +34,7 @@ var allowedImports = map[string][]string{
 	"mailserver/blob":                    {"models", "models/db"},
 	"mailserver/blob/blobtest":           {"models", "mailserver/blob"},
 	"mailserver/blob/seg":                {"models", "mailserver/blob"},
-	"mailserver/certs":                   {"models"},
+	"mailserver/certs":                   {"models", "models/db"},
 	"mailserver/conn":                    {"models"},
 	"mailserver/delivery":                {"models", "models/address", "mailserver/blob", "mailserver/mailstore", "mailserver/mime", "mailserver/trace"},
 	"mailserver/imapd":                   {"models", "models/db", "mailserver/blob", "mailserver/conn", "mailserver/imapd/wire", "mailserver/mailstore", "mailserver/mime"},

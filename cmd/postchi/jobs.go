@@ -17,6 +17,7 @@ func (s *server) jobs(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { s.blobs.Run(ctx) })
 	all.Go(func() { s.damage.run(ctx) })
+	all.Go(func() { s.certs.Run(ctx) })
 	all.Go(func() {
 		tick := time.NewTicker(jobEvery)
 		defer tick.Stop()

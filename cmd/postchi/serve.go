@@ -103,7 +103,7 @@ func (s *server) alone(ctx context.Context) error {
 
 func (s *server) assemble(ctx context.Context) error {
 	var err error
-	if s.certs, err = s.openCerts(); err != nil {
+	if s.certs, err = s.openCerts(ctx, s.bound.port("http"), s.bound.port("https")); err != nil {
 		return err
 	}
 	s.registry = prometheus.NewRegistry()
@@ -120,13 +120,6 @@ func (s *server) assemble(ctx context.Context) error {
 	}
 	s.panel, err = panel.New(s.panelConfig())
 	return err
-}
-
-func (s *server) openCerts() (*certs.Source, error) {
-	if s.config.TLS.Mode == "dev" {
-		return certs.Dev(s.config.DataDir, []string{s.config.Hostname}, nil)
-	}
-	return certs.Files(s.config.TLS.Cert, s.config.TLS.Key, s.log)
 }
 
 func (s *server) mailConfig() mailserver.Config {
@@ -188,8 +181,8 @@ func (s *server) run(ctx context.Context, took time.Duration, stdout io.Writer) 
 	if s.config.Dev {
 		plain = pages // loopback only
 	}
-	s.web.serve(s.bound["http"], plain, nil)
-	s.web.serve(s.bound["https"], pages, s.certs.TLSConfig())
+	s.web.serve(s.bound["http"], s.certs.Challenges(plain), nil)
+	s.web.serve(s.bound["https"], pages, s.certs.WebTLSConfig())
 	s.web.serve(s.bound["metrics"], health(s.ready, metricsHandler(s.registry)), nil)
 
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -22,13 +22,13 @@ func (c *cli) settingsCommand() *cobra.Command {
 				return err
 			}
 			var source *certs.Source
-			if b.config.TLS.Mode == "files" {
-				source, err = certs.Files(b.config.TLS.Cert, b.config.TLS.Key, b.log)
-				if err != nil {
+			ports := configuredPort(b.config)
+			if b.config.TLS.Mode != "dev" {
+				if source, err = b.openCerts(ctx, ports("http"), ports("https")); err != nil {
 					return err
 				}
 			}
-			settings := clientsetup.New(clientsetup.Input{Server: offered(b.config, configuredPort(b.config), source), Address: m.Address})
+			settings := clientsetup.New(clientsetup.Input{Server: offered(b.config, ports, source), Address: m.Address})
 			return c.print(settings, func(w io.Writer) { fmt.Fprint(w, settings.Text(clientsetup.English)) })
 		})
 	}}

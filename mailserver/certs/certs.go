@@ -1,5 +1,6 @@
 // Package certs gives every listener its certificate: one from files, taken anew when the
-// files change, or one of the development authority in the data folder.
+// files change, one of the development authority in the data folder, or one that an authority
+// gives by ACME.
 package certs
 
 import (
@@ -17,12 +18,13 @@ import (
 const checkEvery = time.Second
 
 // Source is a certificate that may be replaced while listeners use it. Safe for concurrent
-// use; it starts no goroutine, handshakes look after it.
+// use; handshakes look after it, and Run does what takes longer.
 type Source struct {
 	now     func() time.Time
 	refresh func() (*tls.Certificate, error) // nil, nil: as before
 	failed  func(error)                      // told once for each change that cannot be used
 	roots   *x509.CertPool                   // that sign it; nil = the system's
+	acme    *acme                            // nil = certificates are not obtained
 
 	current atomic.Pointer[tls.Certificate]
 	mu      sync.Mutex // held while refreshing
@@ -45,12 +47,29 @@ func (s *Source) start() (*Source, error) {
 func (s *Source) TLSConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.Certificate(), nil },
+		GetCertificate: s.certificateFor,
 	}
 }
 
+// WebTLSConfig is TLSConfig for the web: an authority may ask there who we are.
+func (s *Source) WebTLSConfig() *tls.Config {
+	c := s.TLSConfig()
+	if s.acme != nil {
+		c.NextProtos = []string{"h2", "http/1.1", alpnACME}
+	}
+	return c
+}
+
+func (s *Source) certificateFor(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if s.acme != nil {
+		return s.acme.config.GetCertificate(hello)
+	}
+	return s.Certificate(), nil
+}
+
 // Certificate returns the certificate in use, with Leaf set. What cannot be replaced stays in
-// use, be it out of date: a client's warning about the date leads to the cause.
+// use, be it out of date: a client's warning about the date leads to the cause. Nil is none yet,
+// which only certificates by ACME can be.
 func (s *Source) Certificate() *tls.Certificate {
 	now := s.now().UnixNano()
 	if d := now - s.checked.Load(); d >= 0 && d < int64(checkEvery) {
@@ -72,7 +91,11 @@ func (s *Source) Certificate() *tls.Certificate {
 
 // Names returns the host names and addresses in the certificate.
 func (s *Source) Names() []string {
-	leaf := s.Certificate().Leaf
+	cert := s.Certificate()
+	if cert == nil {
+		return nil
+	}
+	leaf := cert.Leaf
 	names := append([]string(nil), leaf.DNSNames...)
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
@@ -85,6 +108,9 @@ func (s *Source) Names() []string {
 // roots are the development authority if the certificate is of it, else the system's.
 func (s *Source) Covers(host string, roots *x509.CertPool) error {
 	cert := s.Certificate()
+	if cert == nil {
+		return fmt.Errorf("certificate for %s: none was obtained yet", host)
+	}
 	if roots == nil {
 		roots = s.roots
 	}
