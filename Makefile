@@ -60,9 +60,14 @@ crashtest: packages
 	POSTCHI_LONG=1 $(MARIADB) $(GO) test -race -count 1 -timeout 30m -v -run '^(TestUnderFire|TestKills)$$' ./mailserver/blob
 	POSTCHI_LONG=1 $(MARIADB) $(GO) test -count 1 -timeout 30m -v -run '^($(PROOFS))$$' ./mailserver/mailstore ./cmd/postchi
 
-# What needs servers that are not ours: a cluster of two MariaDB nodes on the loopback.
+# What needs programs that are not ours: a cluster of two MariaDB nodes on the loopback, Dovecot,
+# and mail programs against our IMAP server. Some three minutes.
+IMAPFLOW = imapflow@1.7.8
 interop: packages
 	@.ci/install .ci/packages-interop
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix .cache/imapflow $(IMAPFLOW)
+	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 10m -v -run '^Test(Contract|Curl|OfflineIMAP|Fetchmail|GoIMAP|Imapflow)$$' ./mailserver/imapd
+	POSTCHI_INTEROP=1 $(GO) test -count 1 -timeout 10m -v -run '^TestInterop' ./cmd/postchi
 	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 20m -v -run '^TestGalera$$' ./mailserver/mailstore
 
 clean:

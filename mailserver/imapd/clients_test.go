@@ -1,6 +1,7 @@
 package imapd_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -70,94 +71,73 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-func TestMutt(t *testing.T) {
+// TestOfflineIMAP synchronizes both ways, twice.
+func TestOfflineIMAP(t *testing.T) {
 	interop(t)
 	h := open(t, dbtest.SQLite(t))
 	m := h.mailbox(t)
-	h.Deliver(t, []byte(first), m.ID)
-	h.Deliver(t, []byte(multi), m.ID)
-	_, port, _ := net.SplitHostPort(h.secure)
-	dir := t.TempDir()
-	rc := fmt.Sprintf("set folder=imaps://localhost:%s/\nset spoolfile=+INBOX\nset imap_user=%q\nset imap_pass=%q\nset ssl_ca_certificates_file=%q\n"+
-		"set confirmappend=no\nset confirmcreate=no\nset wait_key=no\nset quit=yes\nset delete=yes\nset mark_old=no\nset sleep_time=0\nset move=no\nset imap_qresync=yes\nset header_cache=%q\n", port, sara, secret, caFile(t), dir+"/cache")
-	if err := os.WriteFile(dir+"/muttrc", []byte(rc), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := h.login(t)
-	c.ok("SELECT INBOX")
-	mutt(t, dir, "push '<flag-message><next-entry><delete-message><quit>'")
-	c.want("NOOP", "OK", "* 2 EXPUNGE", `* 1 FETCH (FLAGS (\Flagged \Recent))`)
-	// The second run reads its cache, and what changed since through QRESYNC.
-	h.Deliver(t, []byte(first), m.ID)
-	c.ok("STORE 1 -FLAGS.SILENT (\\Flagged)")
-	mutt(t, dir, "push '<next-entry><save-message>=Archive<enter><quit>'")
-	c.want("STATUS Archive (MESSAGES)", "OK", "* STATUS Archive (MESSAGES 1)", "* 2 EXPUNGE")
-}
-
-func mutt(t *testing.T, dir, push string) {
-	t.Helper()
-	program(t, dir, "script", "-qec", fmt.Sprintf("stty rows 24 cols 80; mutt -n -F %s/muttrc -e \"%s\"", dir, push), "/dev/null")
-}
-
-// TestMbsync synchronizes both ways, twice, and the last run finds nothing to do.
-func TestMbsync(t *testing.T) {
-	interop(t)
-	h := open(t, dbtest.SQLite(t))
-	m := h.mailbox(t)
-	const n = 60
-	for i := range n {
-		h.Deliver(t, []byte(fmt.Sprintf("From: a@example.org\r\nSubject: number %d\r\nMessage-ID: <n%d@example.org>\r\n\r\ntext %d\r\n", i, i, i)), m.ID)
+	for range 3 {
+		h.Deliver(t, []byte(first), m.ID)
 	}
 	_, port, _ := net.SplitHostPort(h.secure)
 	dir := t.TempDir()
-	rc := fmt.Sprintf("IMAPAccount a\nHost localhost\nPort %s\nUser %s\nPass \"%s\"\nSSLType IMAPS\nSystemCertificates no\nCertificateFile %s\n\n"+
-		"IMAPStore far\nAccount a\n\nMaildirStore near\nPath %s/mail/\nInbox %s/mail/INBOX\nSubFolders Verbatim\n\n"+
-		"Channel c\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n", port, sara, secret, caFile(t), dir, dir)
+	rc := fmt.Sprintf("[general]\naccounts = a\nmetadata = %s/meta\n[Account a]\nlocalrepository = near\nremoterepository = far\n[Repository near]\ntype = Maildir\nlocalfolders = %s/mail\n"+
+		"[Repository far]\ntype = IMAP\nremotehost = localhost\nremoteport = %s\nremoteuser = %s\nremotepass = %s\nssl = yes\nsslcacertfile = %s\n", dir, dir, port, sara, secret, caFile(t))
 	if err := os.WriteFile(dir+"/rc", []byte(rc), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(dir+"/mail", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	sync := func() string { return program(t, dir, "mbsync", "-c", dir+"/rc", "-V", "c") }
-	files := func() []string {
-		a, _ := filepath.Glob(dir + "/mail/INBOX/cur/*")
-		b, _ := filepath.Glob(dir + "/mail/INBOX/new/*")
-		return append(a, b...)
+	sync := func() { program(t, dir, "offlineimap", "-o", "-u", "basic", "-c", dir+"/rc") }
+	files := func(flags string) []string {
+		all, _ := filepath.Glob(dir + "/mail/INBOX/[cn][ue][rw]/*" + flags)
+		return all
 	}
 	sync()
-	if got := len(files()); got != n {
-		t.Fatalf("%d messages came", got)
+	if got := files(""); len(got) != 3 {
+		t.Fatalf("%d messages came", len(got))
 	}
-	// Here one is removed and one made, there one is flagged and two are removed.
-	list := files()
-	if err := os.Remove(list[0]); err != nil {
+	if err := os.Remove(files("")[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dir+"/mail/INBOX/cur/1.new:2,S", []byte(strings.ReplaceAll(first, "\r\n", "\n")), 0o600); err != nil {
+	if err := os.WriteFile(dir+"/mail/INBOX/cur/1.new:2,S", []byte(strings.ReplaceAll(multi, "\r\n", "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := h.login(t)
 	c.ok("SELECT INBOX")
-	c.ok(`UID STORE 50 +FLAGS.SILENT (\Flagged)`)
-	c.ok(`UID STORE 51,52 +FLAGS.SILENT (\Deleted)`)
-	c.ok("EXPUNGE")
+	c.ok(`STORE 1:3 +FLAGS.SILENT (\Flagged)`)
 	sync()
 	c.ok("NOOP")
-	c.want("STATUS INBOX (MESSAGES)", "OK", fmt.Sprintf("* STATUS INBOX (MESSAGES %d)", n-2))
-	if got := len(files()); got != n-2 {
-		t.Errorf("%d messages are here", got)
+	c.want("STATUS INBOX (MESSAGES UNSEEN)", "OK", "* STATUS INBOX (MESSAGES 3 UNSEEN 2)")
+	if all, flagged := files(""), files(":2,*F*"); len(all) != 3 || len(flagged) != 2 {
+		t.Errorf("here are %d messages, %d of them flagged", len(all), len(flagged))
 	}
-	if flagged, _ := filepath.Glob(dir + "/mail/INBOX/cur/*:2,*F*"); len(flagged) != 1 {
-		t.Errorf("flagged here: %q", flagged)
-	}
-	if got := c.ok("SEARCH HEADER Message-ID 1@example.org SEEN"); len(got) != 1 || got[0] == "* SEARCH" {
-		t.Errorf("the new message is not there: %q", got)
-	}
-	before := c.ok("STATUS INBOX (HIGHESTMODSEQ)")
+	before := c.ok("STATUS INBOX (HIGHESTMODSEQ UIDNEXT)")
 	sync()
-	if after := c.ok("STATUS INBOX (HIGHESTMODSEQ)"); after[0] != before[0] {
+	if after := c.ok("STATUS INBOX (HIGHESTMODSEQ UIDNEXT)"); after[0] != before[0] {
 		t.Errorf("a run with nothing to do changed %q into %q", before, after)
+	}
+}
+
+// TestFetchmail empties the mailbox, over STARTTLS and over TLS.
+func TestFetchmail(t *testing.T) {
+	interop(t)
+	h := open(t, dbtest.SQLite(t))
+	m := h.mailbox(t)
+	ca := caFile(t)
+	for _, way := range []struct{ addr, option string }{{h.secure, "ssl"}, {h.plain, "sslproto TLS1.2+"}} {
+		h.Deliver(t, []byte(first), m.ID)
+		h.Deliver(t, []byte(multi), m.ID)
+		dir := t.TempDir()
+		_, port, _ := net.SplitHostPort(way.addr)
+		rc := fmt.Sprintf("poll localhost protocol IMAP port %s user %q password %q %s sslcertck sslcertfile %q fetchall mda \"cat >>%s/mail\"\n", port, sara, secret, way.option, ca, dir)
+		if err := os.WriteFile(dir+"/rc", []byte(rc), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out := program(t, dir, "fetchmail", "-v", "--nosyslog", "--pidfile", dir+"/pid", "-f", dir+"/rc")
+		mail, err := os.ReadFile(dir + "/mail")
+		if err != nil || strings.Count(string(mail), "Hello Sara,") != 1 || strings.Count(string(mail), "inner text") != 1 {
+			t.Errorf("%v\n%s\n%s", err, mail, out)
+		}
+		h.login(t).want("STATUS INBOX (MESSAGES)", "OK", "* STATUS INBOX (MESSAGES 0)")
 	}
 }
 
@@ -219,4 +199,76 @@ func TestGoIMAP(t *testing.T) {
 	must(idle.Close())
 	must(idle.Wait())
 	must(c.Logout().Wait())
+}
+
+// imapflowScript uses what that client negotiates by itself: ID, COMPRESS, CONDSTORE, QRESYNC,
+// IDLE, MOVE.
+const imapflowScript = `
+const { ImapFlow } = require('imapflow');
+(async () => {
+  const c = new ImapFlow({host: 'localhost', port: +process.env.PORT, secure: true, auth: {user: process.env.NAME, pass: process.env.PASS},
+    tls: {rejectUnauthorized: false}, logger: false, qresync: true});
+  await c.connect();
+  const box = await c.mailboxOpen('INBOX');
+  const out = {exists: box.exists, compressed: !!c._deflate, enabled: [...c.enabled]};
+  out.subjects = [];
+  for await (const m of c.fetch('1:*', {uid: true, flags: true, envelope: true, bodyStructure: true, source: true})) out.subjects.push(m.envelope.subject + '/' + m.source.length);
+  await c.messageFlagsAdd('1', ['\\Seen']);
+  await c.append('Archive', Buffer.from('Subject: x\r\n\r\nbody\r\n'), ['\\Seen']);
+  out.found = await c.search({body: 'hello'}, {uid: true});
+  out.moved = await c.messageMove('2', 'Archive');
+  out.status = await c.status('Archive', {messages: true});
+  out.quota = await c.getQuota('INBOX');
+  const news = new Promise(r => c.on('exists', r));
+  c.idle();
+  setTimeout(() => console.log('READY'), 300);
+  const e = await news;
+  out.news = e.count;
+  await c.logout();
+  out.map = undefined; out.moved = out.moved.destination; out.status = out.status.messages;
+  console.log(JSON.stringify(out));
+})().catch(e => { console.error(e); process.exit(1); });
+`
+
+// imapflowDir is where make interop has installed that module of npm's.
+const imapflowDir = "../../.cache/imapflow"
+
+func TestImapflow(t *testing.T) {
+	interop(t)
+	h := open(t, dbtest.SQLite(t))
+	m := h.mailbox(t)
+	h.Deliver(t, []byte(first), m.ID)
+	h.Deliver(t, []byte(multi), m.ID)
+	_, port, _ := net.SplitHostPort(h.secure)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "-e", imapflowScript)
+	cmd.Dir = imapflowDir
+	cmd.Env = append(os.Environ(), "PORT="+port, "NAME="+sara, "PASS="+secret)
+	var problems strings.Builder
+	cmd.Stderr = &problems
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(pipe)
+	if lines.Scan(); lines.Text() == "READY" {
+		// Two: after VANISHED this client does not count down, and takes the first for no news.
+		h.Deliver(t, []byte(first), m.ID)
+		h.Deliver(t, []byte(first), m.ID)
+		lines.Scan()
+	}
+	got := lines.Text()
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, problems.String())
+	}
+	for _, want := range []string{`"exists":2`, `"compressed":true`, fmt.Sprintf(`"subjects":["One/%d","دو/%d"]`, len(first), len(multi)), `"found":[1]`,
+		`"moved":"Archive"`, `"status":2`, `"news":3`, "QRESYNC"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
 }
