@@ -37,6 +37,7 @@ var allowedImports = map[string][]string{
 	"mailserver/certs":                   {"models", "models/db"},
 	"mailserver/conn":                    {"models"},
 	"mailserver/delivery":                {"models", "models/address", "mailserver/blob", "mailserver/mailstore", "mailserver/mime", "mailserver/trace"},
+	"mailserver/filter":                  {"models", "models/address", "mailserver/verify"},
 	"mailserver/imapd":                   {"models", "models/db", "mailserver/blob", "mailserver/conn", "mailserver/imapd/wire", "mailserver/mailstore", "mailserver/mime"},
 	"mailserver/imapd/entry":             {"models", "mailserver/auth", "mailserver/imapd", "mailserver/mailstore"},
 	"mailserver/imapd/wire":              {},
@@ -49,6 +50,7 @@ var allowedImports = map[string][]string{
 	"mailserver/resolver":                {"models"},
 	"mailserver/resolver/resolvertest":   {"mailserver/resolver"},
 	"mailserver/smtpd":                   {"models", "models/address", "mailserver/blob", "mailserver/conn", "mailserver/delivery", "mailserver/mime"},
+	"mailserver/verify":                  {"models", "models/address", "mailserver/mime"},
 	"mailserver/trace":                   {"models"},
 
 	"panel":             {"models", "models/address", "models/explain", "models/password", "panel/*", "templates", "static"},
