@@ -210,3 +210,8 @@ func TestRoutesFollowChanges(t *testing.T) {
 		}
 	})
 }
+
+// saving writes a record as it is.
+func saving(record any) func(*gorm.DB) error {
+	return func(g *gorm.DB) error { return g.Save(record).Error }
+}

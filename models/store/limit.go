@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
+)
+
+// CountSending counts n recipients outside this server for a mailbox and its domain, or returns
+// Limited with the limit that they would pass. Within Write it is part of that transaction, and
+// exact over all processes; whoever gets an error from it must give the transaction up, since
+// some of the counters may have been raised.
+func (s *Store) CountSending(ctx context.Context, limits models.SendingLimits, mailbox, domain models.ID, n int64) error {
+	now := models.At(s.d.Now())
+	return s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		for _, use := range limits.Uses(mailbox, domain, now) {
+			if err := charge(ctx, tx, &use, now, n); err != nil {
+				return failed("count sending", err)
+			}
+		}
+		return nil
+	})
+}
+
+// charge raises one counter unless it would pass its limit.
+func charge(ctx context.Context, tx *db.Tx, use *models.LimitUse, now models.Micros, n int64) error {
+	start := use.Period.Start(now)
+	for range 2 {
+		res, err := tx.ExecContext(ctx, `UPDATE limits_used SET recipients = recipients + ?
+			WHERE subject_id = ? AND period = ? AND start = ? AND (? = 0 OR recipients + ? <= ?)`,
+			n, use.ID, string(use.Period), start, use.Limit, n, use.Limit)
+		if err != nil {
+			return err
+		}
+		if changed, err := res.RowsAffected(); err != nil || changed > 0 {
+			return err
+		}
+		// Not there yet, or full.
+		err = tx.QueryRowContext(ctx, "SELECT recipients FROM limits_used WHERE subject_id = ? AND period = ? AND start = ?"+tx.Dialect().ForUpdate(),
+			use.ID, string(use.Period), start).Scan(&use.Used)
+		if err == nil || !errors.Is(err, sql.ErrNoRows) {
+			if err == nil {
+				err = use.Limited()
+			}
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, insertUse(tx.Dialect()), use.ID, string(use.Period), start); err != nil {
+			return err
+		}
+	}
+	return use.Limited()
+}
+
+// insertUse makes the row of a counter unless somebody else has.
+func insertUse(dialect db.Dialect) string {
+	query := "INSERT INTO limits_used (subject_id, period, start) VALUES (?, ?, ?)"
+	if dialect == db.MySQL {
+		return query + " ON DUPLICATE KEY UPDATE start = VALUES(start)"
+	}
+	return query + " ON CONFLICT DO NOTHING"
+}
+
+// SendingUse returns the sending limits of a mailbox and its domain with what is used now.
+func (s *Store) SendingUse(ctx context.Context, limits models.SendingLimits, mailbox, domain models.ID) ([]models.LimitUse, error) {
+	now := models.At(s.d.Now())
+	uses := limits.Uses(mailbox, domain, now)
+	err := s.each(ctx, "SELECT subject_id, period, start, recipients FROM limits_used WHERE subject_id IN (?, ?) AND start IN (?, ?)",
+		[]any{mailbox, domain, models.PeriodHour.Start(now), models.PeriodDay.Start(now)}, func(rows *sql.Rows) error {
+			var id models.ID
+			var period models.Period
+			var start models.Micros
+			var used int64
+			if err := rows.Scan(&id, &period, &start, &used); err != nil {
+				return err
+			}
+			for i := range uses {
+				if uses[i].ID == id && uses[i].Period == period && start == period.Start(now) {
+					uses[i].Used = used
+				}
+			}
+			return nil
+		})
+	return uses, failed("sending use", err)
+}
+
+// CountBounces adds n recipients that were given up to the hour in which their message was
+// accepted, and returns what that hour has. Within Write it is part of that transaction.
+func (s *Store) CountBounces(ctx context.Context, mailbox models.ID, accepted models.Micros, n int64) (recipients, bounced int64, err error) {
+	err = s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		at := []any{mailbox, string(models.PeriodHour), models.PeriodHour.Start(accepted)}
+		if _, err := tx.ExecContext(ctx, "UPDATE limits_used SET bounced = bounced + ? WHERE subject_id = ? AND period = ? AND start = ?", append([]any{n}, at...)...); err != nil {
+			return err
+		}
+		err := tx.QueryRowContext(ctx, "SELECT recipients, bounced FROM limits_used WHERE subject_id = ? AND period = ? AND start = ?", at...).Scan(&recipients, &bounced)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // counted longer ago than is kept
+		}
+		return err
+	})
+	return recipients, bounced, failed("count bounces", err)
+}
+
+// PruneSending removes up to 500 counters that began before a moment and returns how many.
+func (s *Store) PruneSending(ctx context.Context, before models.Micros) (n int64, err error) {
+	err = s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		var last models.Micros
+		err := tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(start), 0) FROM (SELECT start FROM limits_used WHERE start < ? ORDER BY start LIMIT 500) AS oldest", before).Scan(&last)
+		if err != nil || last == 0 {
+			n = 0
+			return err
+		}
+		res, err := tx.ExecContext(ctx, "DELETE FROM limits_used WHERE start <= ?", last)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	return n, failed("prune sending", err)
+}
+
+// HoldSending keeps what a mailbox sends in the queue from now on; false if it is held already.
+// What lies in the queue is held by the queue.
+func (s *Store) HoldSending(ctx context.Context, mailbox models.ID, reason string) (held bool, err error) {
+	now := models.At(s.d.Now())
+	err = s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		res, err := tx.ExecContext(ctx, "UPDATE mailboxes SET held_at = ?, held_reason = ? WHERE id = ? AND held_at = 0", now, models.Clip(reason, 255), mailbox)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		held = n > 0
+		if held {
+			tx.Changed(db.ChangedMailbox, mailbox)
+		}
+		return err
+	})
+	return held, failed("hold sending", err)
+}
+
+// Suppressed reports whether an address has refused a mailbox's mail for good.
+func (s *Store) Suppressed(ctx context.Context, mailbox models.ID, address string) (bool, error) {
+	var one int
+	err := s.row(ctx, "SELECT 1 FROM suppressions WHERE mailbox_id = ? AND address = ?", []any{mailbox, address}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, failed("suppression", err)
+}
+
+// SetFullSince notes since when a mailbox is full, 0 that it has room again. What is known stays:
+// the first refusal counts.
+func (s *Store) SetFullSince(ctx context.Context, mailbox models.ID, since models.Micros) error {
+	where := " AND full_since = 0"
+	if since == 0 {
+		where = " AND full_since <> 0"
+	}
+	return s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		res, err := tx.ExecContext(ctx, "UPDATE mailboxes SET full_since = ? WHERE id = ?"+where, since, mailbox)
+		if err != nil {
+			return failed("note full mailbox", err)
+		}
+		if n, _ := res.RowsAffected(); n > 0 {
+			tx.Changed(db.ChangedMailbox, mailbox)
+		}
+		return nil
+	})
+}
