@@ -1,5 +1,10 @@
 package models
 
+import (
+	"errors"
+	"strings"
+)
+
 // AliasKind says what an alias does with what it gets.
 type AliasKind string
 
@@ -90,4 +95,44 @@ func (a *AutoReply) State(now Micros) AutoReplyState {
 		return AutoReplyEnded
 	}
 	return AutoReplyOn
+}
+
+// AliasRow is an alias as lists show it.
+type AliasRow struct {
+	Alias
+	Domain   string   `json:"domain"`   // name
+	Customer string   `json:"customer"` // name
+	Targets  []Target `gorm:"-" json:"targets"`
+}
+
+// The limits of aliases and forwards.
+const (
+	MaxTargets  = 200 // of one alias or group
+	MaxForwards = 20  // of one mailbox
+)
+
+// Validate checks kind and name of an alias; the address is checked by ValidateLocal.
+func (a *Alias) Validate() error {
+	var bad error
+	if a.Kind != AliasPlain && a.Kind != AliasGroup {
+		bad = Errorf(Invalid, "alias.kind", "That is neither an alias nor a group.").On("kind")
+	}
+	return errors.Join(bad, Line("name", a.Name, MaxName))
+}
+
+// MaxAutoReply is the longest text of an auto-reply, in characters.
+const MaxAutoReply = 5000
+
+// Validate checks the texts and the time of an auto-reply; one that is on needs a text.
+// Errors: Invalid text.long, text.control, autoreply.empty (field body), autoreply.order
+// (field ends).
+func (a *AutoReply) Validate() error {
+	var bad []error
+	if a.Enabled && strings.TrimSpace(a.Body) == "" {
+		bad = append(bad, Errorf(Invalid, "autoreply.empty", "The text of the reply is missing.").On("body"))
+	}
+	if a.StartsAt != 0 && a.EndsAt != 0 && a.EndsAt <= a.StartsAt {
+		bad = append(bad, Errorf(Invalid, "autoreply.order", "The end is before the start.").On("ends"))
+	}
+	return errors.Join(append(bad, Line("subject", a.Subject, MaxName), Text("body", a.Body, MaxAutoReply))...)
 }

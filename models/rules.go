@@ -34,6 +34,11 @@ func Line(field, s string, most int) error {
 	return nil
 }
 
+// Text is Line for a text of several lines: LF and tab may stand in it.
+func Text(field, s string, most int) error {
+	return Line(field, strings.NewReplacer("\n", " ", "\t", " ").Replace(s), most)
+}
+
 // amount checks a limit or quota. Error: number.range of kind Invalid.
 func amount(field string, n int64) error {
 	if n < 0 || n > MaxQuota {

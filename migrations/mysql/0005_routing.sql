@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS targets (
     created_at  BIGINT NOT NULL,
     CONSTRAINT targets_unique UNIQUE (owner_id, address),
     KEY targets_address (address),
+    KEY targets_customer (customer_id, external),
+    KEY targets_asked (external, verified_at, asked_at),
     KEY targets_token (token_hash)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 

@@ -33,6 +33,10 @@ CREATE TABLE targets (
 
 CREATE INDEX targets_address ON targets (address);
 
+CREATE INDEX targets_customer ON targets (customer_id, external);
+
+CREATE INDEX targets_asked ON targets (external, verified_at, asked_at);
+
 CREATE INDEX targets_token ON targets (token_hash);
 
 CREATE TABLE auto_replies (

@@ -37,3 +37,10 @@ func (s *Store) HolderOf(ctx context.Context, domain models.ID, local string) (*
 	}
 	return s.MailboxByID(ctx, models.Everything(), id)
 }
+
+// AliasHolding reports whether an alias has a local part in a domain.
+func (s *Store) AliasHolding(ctx context.Context, domain models.ID, local string) (bool, error) {
+	var n int64
+	err := s.row(ctx, "SELECT COUNT(*) FROM addresses WHERE domain_id = ? AND local_part = ? AND alias_id IS NOT NULL", []any{domain, local}, &n)
+	return n > 0, failed("address", err)
+}

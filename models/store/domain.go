@@ -40,18 +40,36 @@ func (s *Store) DomainByID(ctx context.Context, scope models.Scope, id models.ID
 	return found("domain", &d, err)
 }
 
-// UpdateDomain writes state, client host and role addresses. Conflict if another active one
+// UpdateDomain writes state, client host, role addresses, alias and catch-all. Conflict if another active one
 // has its ActiveName, NotFound if the domain is gone.
 func (s *Store) UpdateDomain(ctx context.Context, d *models.Domain) error {
 	return s.change(ctx, db.ChangedDomain, d.ID, func(g *gorm.DB) error {
 		return one("update domain", g.Model(&models.Domain{}).Where("id = ?", d.ID).
-			Select("active_name", "state", "client_host", "postmaster_id", "abuse_id", "updated_at").Updates(d))
+			Select("active_name", "state", "client_host", "postmaster_id", "abuse_id", "alias_of", "catch_all", "updated_at").Updates(d))
 	})
 }
 
-// DeleteDomain removes the row alone.
+// CountAliasDomains counts the domains that are other names of a domain.
+func (s *Store) CountAliasDomains(ctx context.Context, domain models.ID) (n int64, err error) {
+	return n, failed("count alias domains", s.on(ctx).Model(&models.Domain{}).Where("alias_of = ?", domain).Count(&n).Error)
+}
+
+// ClearCatchAll ends the catch-all of all domains of a customer whose mail goes to an address.
+func (s *Store) ClearCatchAll(ctx context.Context, customer models.ID, address string) error {
+	return s.change(ctx, db.ChangedCustomer, customer, func(g *gorm.DB) error {
+		return failed("clear catch-all", g.Exec("UPDATE domains SET catch_all = '' WHERE customer_id = ? AND catch_all = ?", customer, address).Error)
+	})
+}
+
+// DeleteDomain removes the row with its relay; domains that were other names of it stand for
+// themselves again.
 func (s *Store) DeleteDomain(ctx context.Context, id models.ID) error {
 	return s.change(ctx, db.ChangedDomain, id, func(g *gorm.DB) error {
+		for _, query := range []string{"UPDATE domains SET alias_of = NULL WHERE alias_of = ?", "DELETE FROM relays WHERE owner_id = ?"} {
+			if err := g.Exec(query, id).Error; err != nil {
+				return failed("delete domain", err)
+			}
+		}
 		return one("delete domain", g.Where("id = ?", id).Delete(&models.Domain{}))
 	})
 }

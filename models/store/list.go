@@ -11,11 +11,15 @@ import (
 // terms returns a LIKE pattern, with ! as its escape, for each word of a search; at most 8.
 func terms(search string) []string {
 	words := strings.Fields(models.Fold(models.Clip(search, 200)))
-	escape := strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
 	for i, w := range words {
-		words[i] = "%" + escape.Replace(w) + "%"
+		words[i] = "%" + escapeLike(w) + "%"
 	}
 	return words[:min(len(words), 8)]
+}
+
+// escapeLike makes a text stand for itself in a LIKE pattern with ! as its escape.
+func escapeLike(s string) string {
+	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s)
 }
 
 // order returns an ORDER BY from a list of allowed columns; last decides among equals, so

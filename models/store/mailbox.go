@@ -84,6 +84,16 @@ func (s *Store) UpdateMailboxPassword(ctx context.Context, m *models.Mailbox) er
 	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "password_hash", "password_at", "updated_at")
 }
 
+// UpdateMailboxHold writes whether sending is held, and why.
+func (s *Store) UpdateMailboxHold(ctx context.Context, m *models.Mailbox) error {
+	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "held_at", "held_reason", "updated_at")
+}
+
+// UpdateMailboxForward writes whether what is forwarded is kept.
+func (s *Store) UpdateMailboxForward(ctx context.Context, m *models.Mailbox) error {
+	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "forward_only", "updated_at")
+}
+
 // UpdateMailboxLanguage writes the language of words to the mailbox's owner.
 func (s *Store) UpdateMailboxLanguage(ctx context.Context, m *models.Mailbox) error {
 	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "language", "updated_at")
@@ -100,14 +110,18 @@ func (s *Store) updateMailbox(ctx context.Context, row *mailboxRow, columns ...s
 	})
 }
 
-// DeleteMailbox removes the row with its addresses, its blocks, and its place as a role
-// address of its domain. What lies in the mailbox must be gone before.
+// DeleteMailbox removes the row with its addresses, its blocks, its forwards, auto-reply and
+// relay, and its place as a role address of its domain. What lies in the mailbox must be gone
+// before, and so must what is not bounded (ForgetAnswered, ForgetSuppressions).
 func (s *Store) DeleteMailbox(ctx context.Context, id models.ID) error {
 	return s.change(ctx, db.ChangedMailbox, id, func(g *gorm.DB) error {
 		for _, query := range []string{
 			"DELETE FROM addresses WHERE mailbox_id = ?",
 			"DELETE FROM login_blocks WHERE mailbox_id = ?",
 			"DELETE FROM sessions WHERE user_id = ?", // its owner's
+			"DELETE FROM targets WHERE owner_id = ?",
+			"DELETE FROM auto_replies WHERE mailbox_id = ?",
+			"DELETE FROM relays WHERE owner_id = ?",
 			"UPDATE domains SET postmaster_id = NULL WHERE postmaster_id = ?",
 			"UPDATE domains SET abuse_id = NULL WHERE abuse_id = ?",
 		} {

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
+)
+
+// InsertTarget adds a target; Conflict if its owner has it already.
+func (s *Store) InsertTarget(ctx context.Context, t *models.Target) error {
+	return s.change(ctx, db.ChangedMailbox, t.OwnerID, func(g *gorm.DB) error {
+		return failed("insert target", g.Create(t).Error)
+	})
+}
+
+// Targets returns what aliases or mailboxes lead to, in the order in which it was added.
+func (s *Store) Targets(ctx context.Context, owners ...models.ID) ([]models.Target, error) {
+	var targets []models.Target
+	return targets, failed("targets", s.on(ctx).Where("owner_id IN ?", owners).Order("owner_id, id").Find(&targets).Error)
+}
+
+// UpdateTarget writes whether a target is external, and how far its verification is. NotFound
+// if it is gone.
+func (s *Store) UpdateTarget(ctx context.Context, t *models.Target) error {
+	return s.change(ctx, db.ChangedMailbox, t.OwnerID, func(g *gorm.DB) error {
+		return one("update target", g.Model(&models.Target{}).Where("id = ?", t.ID).Select("external", "verified_at", "token_hash", "asked_at").Updates(t))
+	})
+}
+
+// DeleteTarget removes one target.
+func (s *Store) DeleteTarget(ctx context.Context, t *models.Target) error {
+	return s.change(ctx, db.ChangedMailbox, t.OwnerID, func(g *gorm.DB) error {
+		return one("delete target", g.Where("id = ?", t.ID).Delete(&models.Target{}))
+	})
+}
+
+// TargetByToken returns the target that a mailed link was made for; NotFound otherwise.
+func (s *Store) TargetByToken(ctx context.Context, hash string) (*models.Target, error) {
+	var t models.Target
+	err := s.on(ctx).Where("token_hash = ? AND token_hash <> ''", hash).Take(&t).Error
+	return found("target", &t, err)
+}
+
+// TargetsTo returns up to limit targets of a customer that lead to one address inside of it.
+func (s *Store) TargetsTo(ctx context.Context, customer models.ID, address string, limit int) ([]models.Target, error) {
+	var targets []models.Target
+	err := s.on(ctx).Where("address = ? AND customer_id = ? AND external = 0", address, customer).Order("id").Limit(limit).Find(&targets).Error
+	return targets, failed("targets", err)
+}
+
+// TargetsInto is TargetsTo for all addresses of a domain.
+func (s *Store) TargetsInto(ctx context.Context, customer models.ID, domain string, limit int) ([]models.Target, error) {
+	var targets []models.Target
+	err := s.on(ctx).Where("customer_id = ? AND external = 0 AND address LIKE ? ESCAPE '!'", customer, "%@"+escapeLike(domain)).Order("id").Limit(limit).Find(&targets).Error
+	return targets, failed("targets", err)
+}
+
+// TargetsToAsk returns up to limit targets elsewhere whose owners have not been asked yet.
+func (s *Store) TargetsToAsk(ctx context.Context, limit int) ([]models.Target, error) {
+	var targets []models.Target
+	err := s.on(ctx).Where("external = 1 AND verified_at = 0 AND asked_at = 0").Order("id").Limit(limit).Find(&targets).Error
+	return targets, failed("targets", err)
+}
+
+// AddressStates says what addresses of one customer are: "mailbox", "bin" (a mailbox in it),
+// "alias" or "off" (an alias that is). What is not there is missing.
+func (s *Store) AddressStates(ctx context.Context, customer models.ID, addresses []string) (map[string]string, error) {
+	states := map[string]string{}
+	if len(addresses) == 0 {
+		return states, nil
+	}
+	var rows []struct {
+		Address string
+		State   string
+	}
+	err := s.on(ctx).Raw(`SELECT address, CASE WHEN deleted_at = 0 THEN 'mailbox' ELSE 'bin' END AS state FROM mailboxes WHERE customer_id = ? AND address IN ?
+		UNION ALL SELECT address, CASE WHEN off = 0 THEN 'alias' ELSE 'off' END AS state FROM aliases WHERE customer_id = ? AND address IN ?`,
+		customer, addresses, customer, addresses).Scan(&rows).Error
+	for _, r := range rows {
+		if states[r.Address] == "" || states[r.Address] == "bin" { // of two claims of a domain
+			states[r.Address] = r.State
+		}
+	}
+	return states, failed("states of addresses", err)
+}
