@@ -12,10 +12,21 @@ import (
 // RelayFor returns the smarthost that mail of a mailbox (0 = of none) in a domain goes by: the
 // mailbox's own, else its domain's, else the server's. NotFound if there is none.
 func (s *Store) RelayFor(ctx context.Context, mailbox, domain models.ID) (*models.Relay, error) {
-	var r models.Relay
-	err := s.on(ctx).Where("owner_id IN ?", []models.ID{mailbox, domain, 0}).
-		Order(gorm.Expr("CASE owner_id WHEN 0 THEN 2 WHEN ? THEN 0 ELSE 1 END", mailbox)).Limit(1).Take(&r).Error
-	return found("relay", &r, err)
+	var all []models.Relay
+	if err := s.on(ctx).Where("owner_id IN ?", []models.ID{mailbox, domain, 0}).Find(&all).Error; err != nil {
+		return nil, failed("relay", err)
+	}
+	for _, of := range []struct {
+		kind  string
+		owner models.ID
+	}{{models.RelayOfMailbox, mailbox}, {models.RelayOfDomain, domain}, {models.RelayOfServer, 0}} {
+		for i := range all {
+			if all[i].OwnerKind == of.kind && all[i].OwnerID == of.owner {
+				return &all[i], nil
+			}
+		}
+	}
+	return nil, failed("relay", gorm.ErrRecordNotFound)
 }
 
 // Relay returns the smarthost of one owner; NotFound if it has none of its own.
