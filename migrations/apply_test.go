@@ -42,7 +42,7 @@ func TestFoldersHaveTheSameSteps(t *testing.T) {
 // TestEveryFieldHasItsColumn reads each record's columns from each database, as gorm would.
 func TestEveryFieldHasItsColumn(t *testing.T) {
 	records := []interface{ TableName() string }{models.Customer{}, models.User{}, models.Domain{}, models.Mailbox{}, models.Address{}, models.Login{}, models.LoginBlock{}, models.Event{}, models.Alias{},
-		models.Target{}, models.AutoReply{}, models.QueueItem{}, models.QueueRecipient{}, models.Suppression{}, models.Relay{}}
+		models.Target{}, models.AutoReply{}, models.QueueItem{}, models.QueueRecipient{}, models.Suppression{}, models.Relay{}, models.DKIMKey{}, models.DNSCheck{}}
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		for _, r := range records {
 			var columns []string

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postchi/postchi/mailserver/blob"
 	"github.com/postchi/postchi/mailserver/blob/seg"
+	"github.com/postchi/postchi/mailserver/dkim"
 	"github.com/postchi/postchi/mailserver/mailstore"
 	"github.com/postchi/postchi/mailserver/resolver"
 	"github.com/postchi/postchi/migrations"
@@ -33,6 +34,8 @@ type base struct {
 	db      *db.DB
 	store   *store.Store
 	secrets *secret.Box // opens what the database keeps sealed
+	keys    *dkim.Keeper
+	signer  *dkim.Signer
 	blobs   *blob.Blobs
 	mail    *mailstore.Store
 	damage  *damage
@@ -72,6 +75,8 @@ func (b *base) open(ctx context.Context, kind string) error {
 	if err := b.openSecrets(ctx); err != nil {
 		return err
 	}
+	b.keys = dkim.NewKeeper(dkim.KeeperConfig{Records: b.store, Box: b.secrets, Renew: b.config.DKIM.Renew, Log: b.log})
+	b.signer = dkim.NewSigner(dkim.SignerConfig{Keys: b.store, Box: b.secrets, Log: b.log})
 	if b.resolver, err = openResolver(b.config, b.log); err != nil {
 		return err
 	}

@@ -99,6 +99,10 @@ type Config struct {
 		Resolver string `toml:"resolver" env:"RESOLVER"`
 	} `toml:"dns" envPrefix:"DNS_"`
 
+	DKIM struct {
+		Renew time.Duration `toml:"renew" env:"RENEW"`
+	} `toml:"dkim" envPrefix:"DKIM_"`
+
 	Keep struct {
 		Bin    time.Duration `toml:"bin" env:"BIN"`
 		Events time.Duration `toml:"events" env:"EVENTS"`
@@ -141,6 +145,7 @@ func defaults() *Config {
 	c.Limits.MinRate, c.Limits.MinRateOver = 500, 30*time.Second
 	c.Defaults.Quota = 1 << 30
 	c.Domains.Proof = "required"
+	c.DKIM.Renew = 365 * 24 * time.Hour
 	c.Keep.Bin, c.Keep.Events, c.Keep.Logins = 30*24*time.Hour, 30*24*time.Hour, 90*24*time.Hour
 	return c
 }
@@ -357,6 +362,9 @@ func (c *Config) checkNumbers(bad func(string, ...any)) {
 		if n <= 0 {
 			bad("%s must be above 0", key)
 		}
+	}
+	if c.DKIM.Renew != 0 && c.DKIM.Renew < 14*24*time.Hour {
+		bad("dkim.renew is %v; it can be 0 (never) or 336h and more", c.DKIM.Renew)
 	}
 	if c.Auth.Workers < 0 {
 		bad("auth.workers is below 0")

@@ -38,6 +38,7 @@ var allowedImports = map[string][]string{
 	"mailserver/conn":                    {"models"},
 	"mailserver/delivery":                {"models", "models/address", "mailserver/blob", "mailserver/mailstore", "mailserver/mime", "mailserver/trace"},
 	"mailserver/filter":                  {"models", "models/address", "mailserver/verify"},
+	"mailserver/dkim":                    {"models", "mailserver/mime"},
 	"mailserver/imapd":                   {"models", "models/db", "mailserver/blob", "mailserver/conn", "mailserver/imapd/wire", "mailserver/mailstore", "mailserver/mime"},
 	"mailserver/imapd/entry":             {"models", "mailserver/auth", "mailserver/imapd", "mailserver/mailstore"},
 	"mailserver/imapd/wire":              {},

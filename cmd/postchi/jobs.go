@@ -49,6 +49,9 @@ func (s *server) clean(ctx context.Context) {
 			return pieces(func() (int64, error) { return s.store.PruneLogins(ctx, ago(s.config.Keep.Logins)) })
 		}},
 		{"prune blocks", func() (int64, error) { return 0, s.store.PruneBlocks(ctx, models.At(now)) }},
+		{"make DKIM keys", func() (int64, error) { return pieces(func() (int64, error) { return s.keys.Complete(ctx) }) }},
+		{"renew DKIM keys", func() (int64, error) { return pieces(func() (int64, error) { return s.keys.Renew(ctx) }) }},
+		{"retire DKIM keys", func() (int64, error) { return pieces(func() (int64, error) { return s.keys.Retire(ctx) }) }},
 		{"sweep sessions", func() (int64, error) { return 0, s.store.Sessions(nil).Sweep(ctx) }},
 		{"maintain mail store", func() (int64, error) { return 0, s.mail.Maintain(ctx) }},
 	} {

@@ -26,8 +26,9 @@ func (m mailboxes) Recount(ctx context.Context, mailbox models.ID, fix bool) (mo
 func (b *base) serviceConfig(sender service.TestSender) service.Config {
 	c := b.config
 	return service.Config{
-		Store: b.store, Mail: mailboxes{b.mail}, Sender: sender, Hash: b.hash,
-		Damaged:   func(ctx context.Context) (int, error) { return b.damage.count(ctx, b.blobs) },
+		Damaged: func(ctx context.Context) (int, error) { return b.damage.count(ctx, b.blobs) },
+		Store:   b.store, Mail: mailboxes{b.mail}, Sender: sender, Hash: b.hash,
+		Keys:      b.keys,
 		Passwords: password.Policy{Min: c.Auth.MinPassword},
 		Defaults:  service.Defaults{Quota: int64(c.Defaults.Quota), BinDays: int(c.Keep.Bin / (24 * time.Hour))},
 		Proof:     c.Domains.Proof, DevMode: c.Dev, Log: b.log,

@@ -38,6 +38,7 @@ type Store struct {
 
 	routes   *db.Recent[address.Address, *models.Route]
 	accounts *db.Recent[models.ID, models.Account] // of mailboxes
+	signing  *db.Recent[string, []models.DKIMKey]  // of domains
 }
 
 // New returns the store on an open, migrated database. A nil log drops gorm's warnings.
@@ -65,6 +66,7 @@ func New(d *db.DB, log *slog.Logger) (*Store, error) {
 	return &Store{
 		d: d, gorm: g, stmts: map[string]*sql.Stmt{},
 		routes: db.NewRecent[address.Address, *models.Route](d), accounts: db.NewRecent[models.ID, models.Account](d),
+		signing: db.NewRecent[string, []models.DKIMKey](d),
 	}, nil
 }
 

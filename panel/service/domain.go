@@ -69,7 +69,8 @@ func (s *Service) AddDomain(ctx context.Context, v Viewer, n NewDomain) (*models
 		return nil, err
 	}
 	name, err := address.ParseDomain(n.Name)
-	d := &models.Domain{ID: s.store.NewID(), Name: name, State: models.DomainPending, CreatedAt: s.now(), UpdatedAt: s.now()}
+	d := &models.Domain{ID: s.store.NewID(), Name: name, State: models.DomainPending, DMARCObey: models.DMARCObeyAll, ProofToken: newProofToken(),
+		CreatedAt: s.now(), UpdatedAt: s.now()}
 	if v.IsAdmin() || s.config.DevMode || s.config.Proof == "none" {
 		d.State, d.ActiveName = models.DomainActive, &d.Name
 	}
@@ -78,11 +79,18 @@ func (s *Service) AddDomain(ctx context.Context, v Viewer, n NewDomain) (*models
 		return nil, err
 	}
 	d.CustomerID = owner
+	keys, err := s.newKeys(d.ID) // before the transaction: it takes a while
+	if err != nil {
+		return nil, err
+	}
 	err = s.store.Write(ctx, func(ctx context.Context) error {
 		if err := addOwner(ctx); err != nil {
 			return err
 		}
-		return s.placeDomain(ctx, d)
+		if err := s.placeDomain(ctx, d); err != nil {
+			return err
+		}
+		return s.store.InsertKeys(ctx, keys)
 	})
 	if err != nil {
 		return nil, err
@@ -253,6 +261,9 @@ func (s *Service) removeDomain(ctx context.Context, v Viewer, d *models.Domain, 
 		}
 		if n > 0 { // added meanwhile
 			return notEmpty("domain.not_empty", n)
+		}
+		if err := errors.Join(s.store.DeleteKeys(ctx, d.ID), s.store.DeleteDNSCheck(ctx, d.ID)); err != nil {
+			return err
 		}
 		return s.store.DeleteDomain(ctx, d.ID)
 	})

@@ -33,6 +33,7 @@ type Config struct {
 	Store  Store
 	Mail   Mail
 	Sender TestSender // nil: SendTest answers Unavailable
+	Keys   Keys       // nil: domains get no DKIM keys
 
 	// Hash makes a bcrypt hash. It is called before a transaction, never inside one.
 	Hash func(ctx context.Context, password string) (string, error)
@@ -64,6 +65,8 @@ type Defaults struct {
 // function take part in its transaction. Kinds of errors: NotFound, Conflict (a unique index),
 // Unavailable.
 type Store interface {
+	DNSStore
+
 	NewID() models.ID
 	Write(ctx context.Context, fn func(ctx context.Context) error) error
 
