@@ -47,6 +47,8 @@ var allowedImports = map[string][]string{
 	"mailserver/mime":                    {"models"},
 	"mailserver/pop3d":                   {"models", "mailserver/conn"},
 	"mailserver/pop3d/inbox":             {"models", "models/db", "mailserver/auth", "mailserver/mailstore", "mailserver/pop3d"},
+	"mailserver/outbound":                {"models"},
+	"mailserver/outbound/mxtest":         {},
 	"mailserver/queue":                   {"models", "models/address", "models/db", "mailserver/blob", "mailserver/dsn", "mailserver/outbound"},
 	"mailserver/resolver":                {"models"},
 	"mailserver/resolver/resolvertest":   {"mailserver/resolver"},
