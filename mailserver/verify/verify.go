@@ -12,13 +12,16 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/postchi/postchi/mailserver/mime"
+	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/address"
 )
 
@@ -121,13 +124,83 @@ type Hop struct {
 	Results string // the ARC-Authentication-Results, unfolded, with its i=
 }
 
-// Verify checks a message. The error is of kind Unavailable with key "verify.dns": the policy
-// of the author's domain, or what it depends on, cannot be known now, and it matters. The
-// result is never nil: who does not obey policies can go on with it.
+var errTemporary = errors.New("the DNS cannot tell at the moment")
+
+// Verify checks a message. The error is of kind Unavailable: with key "verify.dns" the policy
+// of the author's domain, or what it depends on, cannot be known now, and it matters; the
+// result holds all the same, for those who do not obey policies. With another key the message
+// could not be read, and there is no result.
 func (v *Verifier) Verify(ctx context.Context, m Message) (*Result, error) {
-	return &Result{SPF: "none", SPFHELO: "none", DKIM: "none", DMARC: "none", ARC: "none", IPRev: "none"}, nil
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	remote, h := m.Remote.Unmap().WithZone(""), newFields(m.Header)
+	r := &Result{IPRev: "permerror", SPF: "none", SPFHELO: "none"}
+	from, walk := readAuthor(h), v.newWalker(ctx)
+	var spf spfResult
+	var wg sync.WaitGroup
+	if remote.IsValid() {
+		wg.Go(func() { r.IPRev, r.Host = v.iprev(ctx, remote) })
+		wg.Go(func() { spf = v.spf(ctx, &m, remote); r.SPF, r.SPFHELO = spf.mailFrom, spf.helo })
+	}
+	wg.Go(func() { walk.prefetch(from) })
+	err := v.signatures(ctx, &m, h, r)
+	wg.Wait()
+	if err != nil {
+		return nil, models.Unavailablef(err, "The message could not be read.")
+	}
+	dmarc := walk.dmarc(from, identifiers(spf, r.Signatures))
+	r.DMARC, r.Disposition, r.From = dmarc.verdict, dmarc.disposition, from.first()
+	r.Summary = "spf=" + r.SPF + " dkim=" + r.DKIM + " dmarc=" + r.DMARC
+	r.Fields = r.fields(v.hostname, &m, remote, spf, dmarc)
+	if dmarc.unknown != nil {
+		return r, &models.Error{Kind: models.Unavailable, Key: "verify.dns", Err: dmarc.unknown,
+			Msg: "The DMARC policy of " + r.From + " cannot be looked up at the moment."}
+	}
+	return r, nil
 }
 
-// Forged returns the Authentication-Results fields of a header that claim to be ours, or whose
-// claim cannot be read: they are to be cut (RFC 8601, section 5).
-func Forged(h *mime.Header, authserv string) []mime.Field { return nil }
+// signatures verifies DKIM and ARC: keys are looked up while the body is read, once for all.
+func (v *Verifier) signatures(ctx context.Context, m *Message, h *fields, r *Result) error {
+	checks, chain := parseDKIM(h, v.now()), parseARC(h, v.now())
+	var names []string
+	bodies := map[bodyForm]*bodyHash{}
+	for _, c := range checks {
+		if c.open() {
+			names = append(names, keyName(c.selector, c.domain))
+			bodies[c.body] = &bodyHash{}
+		}
+	}
+	if chain.verdict == "" {
+		names = append(names, chain.names()...)
+		bodies[chain.newest.body] = &bodyHash{}
+	}
+	var keys map[string]*keyResult
+	var wg sync.WaitGroup
+	wg.Go(func() { keys = v.fetchKeys(ctx, names) })
+	start := int64(m.Header.Size())
+	err := bodyHashes(ctx, io.NewSectionReader(m.Body, start, m.Size-start), bodies)
+	wg.Wait()
+	if err != nil {
+		return err
+	}
+	for _, c := range checks {
+		if c.open() {
+			c.finish(h, keys[keyName(c.selector, c.domain)], bodies[c.body])
+		}
+		r.Signatures = append(r.Signatures, c.result)
+	}
+	if chain.verdict == "" {
+		chain.finish(h, keys, bodies[chain.newest.body])
+	}
+	r.DKIM, r.ARC, r.Chain = bestDKIM(r.Signatures), chain.verdict, chain.hops()
+	return nil
+}
+
+// identifiers are the domains that speak for the message: MAIL FROM by SPF, d= by DKIM.
+func identifiers(spf spfResult, signatures []Signature) []identifier {
+	ids := []identifier{{domain: spf.domain, verdict: spf.mailFrom}}
+	for _, s := range signatures {
+		ids = append(ids, identifier{domain: s.Domain, verdict: s.Verdict, dkim: true})
+	}
+	return ids
+}
