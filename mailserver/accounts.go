@@ -10,7 +10,10 @@ import (
 )
 
 // smtpAccounts shows the one door of log-ins to submission.
-type smtpAccounts struct{ auth *auth.Service }
+type smtpAccounts struct {
+	auth     *auth.Service
+	accounts Accounts
+}
 
 func (a smtpAccounts) Login(ctx context.Context, at smtpd.Attempt) (*models.Account, error) {
 	return a.auth.Login(ctx, auth.Attempt{
@@ -28,6 +31,10 @@ func (a smtpAccounts) Open(_ context.Context, account *models.Account, remote ne
 
 func (a smtpAccounts) Sender(ctx context.Context, id models.ID) (*models.Account, error) {
 	return a.auth.Account(ctx, models.AccountMailbox, id)
+}
+
+func (a smtpAccounts) Addresses(ctx context.Context, account *models.Account) ([]string, error) {
+	return a.accounts.SenderAddresses(ctx, account)
 }
 
 func smtpMechanisms() []smtpd.Mechanism {

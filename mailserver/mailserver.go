@@ -34,6 +34,8 @@ import (
 type Accounts interface {
 	auth.Accounts
 	delivery.Resolver
+	delivery.Records
+	SenderAddresses(ctx context.Context, a *models.Account) ([]string, error)
 	entry.Mailboxes
 	trace.Events
 }
@@ -97,7 +99,7 @@ func New(c Config) (*Server, error) {
 		PerMailbox: c.MailboxSessions, PerNetwork: c.NetworkSessions, Now: c.DB.Now, Log: c.Log,
 	})
 	s.trace = trace.New(trace.Config{Events: c.Accounts, Now: c.DB.Now, Log: c.Log})
-	s.delivery = delivery.New(delivery.Config{Resolver: c.Accounts, Blobs: c.Blobs, Mailboxes: c.Store, Events: s.trace, Now: c.DB.Now, Log: c.Log})
+	s.delivery = delivery.New(delivery.Config{Hostname: c.Hostname, Resolver: c.Accounts, Records: c.Accounts, Blobs: c.Blobs, Mailboxes: c.Store, Events: s.trace, Now: c.DB.Now, Log: c.Log})
 	s.gate = conn.NewGate(conn.Limits{
 		PerNetwork: c.NetworkConnections, Idle: c.Idle, BeforeLogin: c.LoginIdle, MinRate: c.MinRate, MinRateOver: c.MinRateOver,
 	}, nil, c.Log)
@@ -132,7 +134,7 @@ func (s *Server) smtpConfig(mode smtpd.Mode) smtpd.Config {
 		Now:      c.DB.Now, Log: c.Log, Panicked: s.panics.Inc,
 	}
 	if mode != smtpd.ModeMX {
-		config.Accounts, config.Mechanisms = smtpAccounts{s.auth}, smtpMechanisms()
+		config.Accounts, config.Mechanisms = smtpAccounts{s.auth, c.Accounts}, smtpMechanisms()
 	}
 	return config
 }
@@ -160,6 +162,7 @@ func (s *Server) Run(ctx context.Context) error {
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	parts.Go(func() { note(errs, s.auth.Run(life)) })
 	parts.Go(func() { s.trace.Run(life) })
+	parts.Go(func() { s.delivery.Run(life) })
 	serve := func(all []net.Listener, options conn.Options, fn func(context.Context, net.Listener) error) {
 		for _, ln := range all {
 			listeners.Go(func() {

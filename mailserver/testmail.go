@@ -3,10 +3,6 @@ package mailserver
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"fmt"
-	"mime"
-	"time"
 
 	"github.com/postchi/postchi/mailserver/delivery"
 	"github.com/postchi/postchi/models"
@@ -26,32 +22,33 @@ func (s *Server) SendTest(ctx context.Context, mailbox *models.Mailbox, language
 	if err != nil {
 		return err
 	}
-	recipient, err := s.delivery.Recipient(ctx, to, 0)
+	route, err := s.delivery.Route(ctx, to, delivery.Asked{})
 	if err != nil {
 		return err
 	}
-	id := s.config.DB.IDs().New()
-	message := testMessage(id, to, s.config.Hostname, language, s.config.DB.Now())
-	return s.delivery.Accept(ctx, delivery.Envelope{
-		ID: id, Recipients: []models.Recipient{*recipient}, Direction: "in", CustomerID: recipient.CustomerID, MailboxID: recipient.MailboxID,
-	}, bytes.NewReader(message))
-}
-
-func testMessage(id models.ID, to address.Address, hostname, language string, now time.Time) []byte {
 	words, ok := testWords[language]
 	if !ok {
 		words, language = testWords["en"], "en"
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "Date: %s\r\nFrom: Postchi <postmaster@%s>\r\nTo: <%s>\r\nSubject: %s\r\nMessage-ID: <%s@%s>\r\n", now.Format(time.RFC1123Z),
-		to.Domain, to, mime.BEncoding.Encode("utf-8", words.subject), id, hostname)
-	// RFC 3834, section 5: nobody's vacation message should answer it.
-	fmt.Fprintf(&b, "Auto-Submitted: auto-generated\r\nContent-Language: %s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n", language)
-	text := base64.StdEncoding.EncodeToString([]byte(words.body))
-	for len(text) > 76 {
-		b.WriteString(text[:76] + "\r\n")
-		text = text[76:]
+	id := s.config.DB.IDs().New()
+	// Auto-Submitted: nobody's vacation message should answer it (RFC 3834, section 5).
+	message := delivery.Compose(delivery.Draft{
+		From: "Postchi <postmaster@" + to.Domain + ">", To: "<" + to.String() + ">", Subject: words.subject, Text: words.body, Language: language,
+		Submitted: "auto-generated", Hostname: s.config.Hostname, At: s.config.DB.Now(),
+	})
+	return s.delivery.Accept(ctx, delivery.Envelope{ID: id, Recipients: []delivery.Recipient{{Route: route}}, Direction: "in"}, bytes.NewReader(message))
+}
+
+// Notice sends a message of the server to an address, here or elsewhere. Errors: Invalid for what
+// is no address, NotFound, Denied and the like if nobody can have it there, else temporary.
+func (s *Server) Notice(ctx context.Context, to, subject, text, language string) error {
+	addr, err := address.Parse(to)
+	if err != nil {
+		return err
 	}
-	b.WriteString(text + "\r\n")
-	return b.Bytes()
+	message := delivery.Compose(delivery.Draft{
+		From: "Postchi <postmaster@" + s.config.Hostname + ">", To: "<" + addr.String() + ">", Subject: subject, Text: text, Language: language,
+		Submitted: "auto-generated", Hostname: s.config.Hostname, At: s.config.DB.Now(),
+	})
+	return s.delivery.Post(ctx, delivery.Letter{Kind: models.QueueNotice, To: addr.String(), Body: message, Language: language})
 }

@@ -36,7 +36,7 @@ var allowedImports = map[string][]string{
 	"mailserver/blob/seg":                {"models", "mailserver/blob"},
 	"mailserver/certs":                   {"models", "models/db"},
 	"mailserver/conn":                    {"models"},
-	"mailserver/delivery":                {"models", "models/address", "mailserver/blob", "mailserver/mailstore", "mailserver/mime", "mailserver/trace"},
+	"mailserver/delivery":                {"models", "models/address", "models/db", "mailserver/srs", "mailserver/blob", "mailserver/mailstore", "mailserver/mime", "mailserver/trace"},
 	"mailserver/filter":                  {"models", "models/address", "mailserver/verify"},
 	"mailserver/dkim":                    {"models", "mailserver/mime"},
 	"mailserver/imapd":                   {"models", "models/db", "mailserver/blob", "mailserver/conn", "mailserver/imapd/wire", "mailserver/mailstore", "mailserver/mime"},

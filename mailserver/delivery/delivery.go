@@ -1,29 +1,57 @@
-// Package delivery takes an accepted envelope to the mailboxes it is for.
+// Package delivery takes an accepted envelope to where it is for: mailboxes here, and the queue
+// to other servers.
 //
-// The order is always the same: the bytes become one durable blob, then one transaction makes
-// the rows of all mailboxes, and only when that is committed the sender is told. Both are done by
-// mailstore, for all messages that come at the same time together. What fails on
-// the way leaves nothing behind but bytes that nobody refers to, which the blob store collects.
+// Each recipient's Route is found once, at RCPT. Then the order is always the same: the message
+// is signed if it leaves, the bytes become one durable blob, one transaction makes the rows of
+// all mailboxes and of the queue, and only when that is committed the sender is told. What fails
+// on the way leaves nothing behind but bytes that nobody refers to, which the blob store
+// collects. What follows an arrival and is owed to nobody, such as auto-replies, is done after
+// the answer by Run.
 package delivery
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"time"
 
 	"github.com/postchi/postchi/mailserver/blob"
 	"github.com/postchi/postchi/mailserver/mailstore"
-	"github.com/postchi/postchi/mailserver/mime"
+	"github.com/postchi/postchi/mailserver/srs"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/address"
+	"github.com/postchi/postchi/models/db"
 )
 
-// Resolver finds mailboxes. Errors: NotFound recipient.unknown, Denied recipient.elsewhere for a
-// domain that is not served here, Unavailable when it cannot be known now.
+// Resolver finds where mail goes. Errors: NotFound recipient.unknown, Denied recipient.elsewhere
+// for a domain that is not served here, others that refuse an address, Unavailable when it cannot
+// be known now.
 type Resolver interface {
 	Route(ctx context.Context, addr address.Address) (*models.Route, error)
+}
+
+// Records is what else is asked of the account database.
+type Records interface {
+	// SetFullSince notes since when a mailbox is full, 0 that it has room again.
+	SetFullSince(ctx context.Context, mailbox models.ID, since models.Micros) error
+
+	// SendingUse returns the sending limits with what is used; CountSending counts n more
+	// recipients, within the transaction of ctx, or returns Limited.
+	SendingUse(ctx context.Context, limits models.SendingLimits, mailbox, domain models.ID) ([]models.LimitUse, error)
+	CountSending(ctx context.Context, limits models.SendingLimits, mailbox, domain models.ID, n int64) error
+
+	// CountBounces adds n recipients that were given up to the hour of their acceptance and
+	// returns what that hour has; HoldSending keeps what a mailbox sends in the queue.
+	CountBounces(ctx context.Context, mailbox models.ID, accepted models.Micros, n int64) (recipients, bounced int64, err error)
+	HoldSending(ctx context.Context, mailbox models.ID, reason string) (bool, error)
+	AccountByID(ctx context.Context, kind models.AccountKind, id models.ID) (*models.Account, error)
+
+	// Suppressed reports whether an address has refused a mailbox's mail for good.
+	Suppressed(ctx context.Context, mailbox models.ID, address string) (bool, error)
+
+	// Answering is a mailbox's auto-reply; TakeReply is true for the one who may answer a sender.
+	Answering(ctx context.Context, mailbox models.ID) (*models.AutoReply, error)
+	TakeReply(ctx context.Context, mailbox models.ID, sender string, now, notAfter models.Micros) (bool, error)
 }
 
 // Blobs takes bytes that Mailboxes makes durable; *blob.Blobs does.
@@ -37,120 +65,119 @@ type Mailboxes interface {
 	Usage(ctx context.Context, mailboxes ...models.ID) (map[models.ID]models.MailboxUsage, error)
 }
 
+// Queue keeps what goes to other servers; *queue.Queue does.
+type Queue interface {
+	// Insert writes a message within the caller's transaction; Wake tells after the commit.
+	Insert(ctx context.Context, tx *db.Tx, item *models.QueueItem, recipients []models.QueueRecipient) error
+	Wake()
+	// Hold keeps what a filter chooses from being tried.
+	Hold(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error)
+}
+
+// Signer makes DKIM-Signature fields for a message as it goes out, each ended with CRLF; nil for
+// a domain that is not ours or has no key.
+type Signer interface {
+	Sign(ctx context.Context, domain string, r io.ReaderAt, size int64) ([]byte, error)
+}
+
 // Events takes the lines of the trace. Record never blocks.
 type Events interface{ Record(models.Event) }
 
 // Config is all that a Delivery needs.
 type Config struct {
+	Hostname  string
 	Resolver  Resolver
+	Records   Records // nil = no limits, suppressions, auto-replies; for tests
 	Blobs     Blobs
 	Mailboxes Mailboxes
-	Events    Events           // nil = none
-	Now       func() time.Time // nil = time.Now
-	Log       *slog.Logger     // nil = none
+	Queue     Queue         // nil = nothing goes to other servers
+	Signer    Signer        // nil = nothing is signed
+	SRS       *srs.Rewriter // nil = senders of forwarded mail stay as they are
+	Events    Events        // nil = none
+
+	Limits models.SendingLimits
+	// FullGrace is how long a full mailbox has time to make room before its mail is refused for
+	// good. 0 is 3 days.
+	FullGrace time.Duration
+
+	// Report makes the report of a delivery that was asked for (RFC 3461, NOTIFY=SUCCESS);
+	// nil = none.
+	Report func(Delivered) (body []byte, err error)
+
+	Now func() time.Time // nil = time.Now
+	Log *slog.Logger     // nil = none
 }
 
 // Delivery delivers. Safe for concurrent use.
 type Delivery struct {
 	config Config
 	usage  usage
+	later  chan func(context.Context) // what Run does
 }
 
-// New returns a Delivery.
+// maxLater is how much may wait for Run: what comes on top is not done, and noted in the log.
+const maxLater = 1_000
+
+// New returns a Delivery; Run does what is left for after the answers.
 func New(c Config) *Delivery {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.FullGrace <= 0 {
+		c.FullGrace = 3 * 24 * time.Hour
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Delivery{config: c}
+	return &Delivery{config: c, later: make(chan func(context.Context), maxLater)}
+}
+
+// Run does, one after the other, what is left for after the answers, until ctx ends.
+func (d *Delivery) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case do := <-d.later:
+			d.guarded(ctx, do)
+		}
+	}
+}
+
+// laterTime is how long one thing of Run may take.
+const laterTime = 30 * time.Second
+
+// guarded lets a fault end the one thing and not Run.
+func (d *Delivery) guarded(ctx context.Context, do func(context.Context)) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			d.config.Log.Error("panic after a delivery", "panic", fault)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, laterTime)
+	defer cancel()
+	do(ctx)
+}
+
+// afterwards leaves something to Run; it never blocks.
+func (d *Delivery) afterwards(what string, do func(context.Context)) {
+	select {
+	case d.later <- do:
+	default:
+		d.config.Log.Warn("too much to do after deliveries, left out", "what", what)
+	}
+}
+
+func (d *Delivery) now() models.Micros { return models.At(d.config.Now()) }
+
+func (d *Delivery) event(e models.Event) {
+	if d.config.Events != nil {
+		d.config.Events.Record(e)
+	}
 }
 
 // Body is a message in its final form. Reading it again gives the same bytes.
 type Body interface {
 	io.ReaderAt
 	Size() int64
-}
-
-// Envelope says from whom and for whom a message is.
-type Envelope struct {
-	ID         models.ID       // in the Received line and the logs
-	Sender     address.Address // zero = <>
-	Recipients []models.Recipient
-	Declared   int64 // bytes announced by the sender (SIZE of MAIL), 0 = none; checked against quotas
-
-	// For the trace.
-	Direction  string    // "in" or "out"
-	Remote     string    // address of the other side
-	MailboxID  models.ID // who has sent it, if it is one of ours
-	CustomerID models.ID
-}
-
-// Accept takes responsibility for a message: it returns nil when every recipient has it, durable
-// and visible. On an error nobody has it, and the same message may be offered again. Errors are
-// of kind Full (a mailbox is over its quota), NotFound (one is gone meanwhile) or temporary.
-func (d *Delivery) Accept(ctx context.Context, e Envelope, body Body) error {
-	contents, err := mime.Build(body, body.Size())
-	if err != nil {
-		return models.Unavailablef(err, "The message could not be read.")
-	}
-	prepared, err := d.config.Blobs.Prepare(ctx, io.NewSectionReader(body, 0, body.Size()), body.Size())
-	if err != nil {
-		return fmt.Errorf("store message: %w", err)
-	}
-	now := models.At(d.config.Now())
-	arrival := mailstore.Arrival{Body: prepared, Contents: contents, Date: now, Targets: make([]mailstore.Target, len(e.Recipients))}
-	for i := range e.Recipients {
-		arrival.Targets[i] = target(&e, &e.Recipients[i])
-	}
-	if err := d.config.Mailboxes.Deliver(ctx, arrival); err != nil { // settles or drops the blob
-		d.usage.forget(e.Recipients)
-		return fmt.Errorf("deliver message: %w", err)
-	}
-	for i := range arrival.Targets {
-		t := &arrival.Targets[i]
-		d.usage.delivered(t.Mailbox, body.Size()+int64(len(t.Prefix)))
-	}
-	d.record(&e, prepared.ID, contents, body.Size(), now)
-	return nil
-}
-
-func target(e *Envelope, r *models.Recipient) mailstore.Target {
-	return mailstore.Target{
-		Mailbox: r.MailboxID, Prefix: prefix(e.Sender, r),
-		QuotaBytes: r.QuotaBytes, QuotaMessages: r.QuotaMessages, Declared: e.Declared,
-	}
-}
-
-// prefix makes the header lines of one copy: the envelope sender as RFC 5321, section 4.4, wants
-// it at the final delivery, and for whom it is, with the address as it was given if that is
-// another.
-func prefix(sender address.Address, r *models.Recipient) []byte {
-	b := make([]byte, 0, 256)
-	b = append(append(append(b, "Return-Path: <"...), sender.String()...), ">\r\n"...)
-	b = append(append(append(b, "Delivered-To: "...), r.Mailbox...), "\r\n"...)
-	if r.Address != r.Mailbox {
-		b = append(append(append(b, "X-Original-To: "...), r.Address...), "\r\n"...)
-	}
-	return b
-}
-
-// record leaves the events of an accepted message: one for the sender, one for each mailbox.
-func (d *Delivery) record(e *Envelope, id models.ID, c *mime.Contents, size int64, now models.Micros) {
-	if d.config.Events == nil {
-		return
-	}
-	line := models.Event{
-		At: now, Kind: models.EventAccepted, CustomerID: e.CustomerID, MailboxID: e.MailboxID, EnvelopeID: id, Direction: e.Direction,
-		MessageID: c.MessageID, Sender: e.Sender.String(), Subject: c.BaseSubject, Remote: e.Remote,
-		Code: 250, Enhanced: "2.0.0", Words: "accepted", Detail: "accepted as " + e.ID.String(), Size: size,
-	}
-	d.config.Events.Record(line)
-	for i := range e.Recipients {
-		r := &e.Recipients[i]
-		line.Kind, line.Words, line.Detail = models.EventDelivered, "delivered", ""
-		line.CustomerID, line.MailboxID, line.Recipient = r.CustomerID, r.MailboxID, r.Address
-		d.config.Events.Record(line)
-	}
 }

@@ -76,16 +76,21 @@ func parse(t *testing.T, s string) address.Address {
 	return a
 }
 
+// to is a recipient that is one mailbox.
+func to(r models.Recipient) Recipient {
+	return Recipient{Route: &models.Route{Address: r.Address, CustomerID: r.CustomerID, Local: []models.Recipient{r}}}
+}
+
 // envelope resolves recipients as RCPT does.
 func (p *place) envelope(t *testing.T, declared int64, to ...string) Envelope {
 	t.Helper()
 	e := Envelope{ID: 99, Sender: parse(t, "a@b.test"), Declared: declared, Direction: "in", Remote: "192.0.2.1"}
 	for _, s := range to {
-		r, err := p.Recipient(context.Background(), parse(t, s), declared)
+		r, err := p.Route(context.Background(), parse(t, s), Asked{Declared: declared})
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.Recipients = append(e.Recipients, *r)
+		e.Recipients = append(e.Recipients, Recipient{Route: r})
 	}
 	return e
 }
@@ -166,14 +171,14 @@ func TestOneFullMailboxRefusesTheWhole(t *testing.T) {
 		if err := p.Accept(context.Background(), one, bytes.NewReader([]byte(text))); err != nil {
 			t.Fatal(err)
 		}
-		e.Recipients[1].QuotaMessages = 1
+		e.Recipients[1].Local[0].QuotaMessages = 1
 		if err := p.Accept(context.Background(), e, bytes.NewReader([]byte(text))); !models.Is(err, models.Full) {
 			t.Fatal(err)
 		}
 		if got := p.inbox(t, "sara@example.com"); len(got) != 0 {
 			t.Error("stored for one of two")
 		}
-		_, err := p.Recipient(context.Background(), parse(t, "omid@example.com"), 0)
+		_, err := p.Route(context.Background(), parse(t, "omid@example.com"), Asked{})
 		if !models.Is(err, models.Full) {
 			t.Error("the retry is not told which one:", err)
 		}
@@ -193,13 +198,13 @@ func TestTheQuotaRuleIsOne(t *testing.T) {
 		} {
 			fresh := p.Mailbox(t)
 			r := models.Recipient{Address: box.Mailbox, Mailbox: box.Mailbox, MailboxID: fresh}
-			e := Envelope{Sender: parse(t, "a@b.test"), Recipients: []models.Recipient{r}}
+			e := Envelope{Sender: parse(t, "a@b.test"), Recipients: []Recipient{to(r)}}
 			if err := p.Accept(context.Background(), e, bytes.NewReader([]byte(text))); err != nil {
 				t.Fatal(err)
 			}
 			box.MailboxID, box.QuotaBytes = fresh, test.quota
-			_, err := p.Recipient(context.Background(), parse(t, "sara@example.com"), test.declared)
-			e.Recipients[0].QuotaBytes, e.Declared = test.quota, test.declared
+			_, err := p.Route(context.Background(), parse(t, "sara@example.com"), Asked{Declared: test.declared})
+			e.Recipients[0].Local[0].QuotaBytes, e.Declared = test.quota, test.declared
 			atCommit := p.Accept(context.Background(), e, bytes.NewReader([]byte(text)))
 			if (err == nil) != test.ok || (atCommit == nil) != test.ok || !test.ok && (!models.Is(err, models.Full) || !models.Is(atCommit, models.Full)) {
 				t.Errorf("%+v: RCPT %v, commit %v", test, err, atCommit)
@@ -211,12 +216,12 @@ func TestTheQuotaRuleIsOne(t *testing.T) {
 func TestReceivingSwitchedOff(t *testing.T) {
 	p := open(t, dbtest.SQLite(t))
 	p.book["sara@example.com"].ReceiveOff, p.book["sara@example.com"].Reason = true, "moved away"
-	_, err := p.Recipient(context.Background(), parse(t, "sara@example.com"), 0)
+	_, err := p.Route(context.Background(), parse(t, "sara@example.com"), Asked{})
 	var e *models.Error
 	if !errors.As(err, &e) || e.Kind != models.Suspended || e.Key != "recipient.off" || !strings.Contains(e.Msg, "moved away") {
 		t.Error(err)
 	}
-	if _, err := p.Recipient(context.Background(), parse(t, "nobody@example.com"), 0); !models.Is(err, models.NotFound) {
+	if _, err := p.Route(context.Background(), parse(t, "nobody@example.com"), Asked{}); !models.Is(err, models.NotFound) {
 		t.Error(err)
 	}
 }
@@ -250,7 +255,7 @@ func TestFailuresAreTemporary(t *testing.T) {
 	book := directory{"sara@example.com": {MailboxID: 1, QuotaBytes: 1}}
 	for name, b := range map[string]*broken{"blob": {put: away}, "rows": {deliver: away}} {
 		d := New(Config{Resolver: book, Blobs: b, Mailboxes: b, Events: &trail{}})
-		err := d.Accept(context.Background(), Envelope{Recipients: []models.Recipient{{}}}, bytes.NewReader([]byte(text)))
+		err := d.Accept(context.Background(), Envelope{Recipients: []Recipient{to(models.Recipient{})}}, bytes.NewReader([]byte(text)))
 		if !models.Is(err, models.Unavailable) {
 			t.Error(name, err)
 		}
@@ -263,7 +268,7 @@ func TestFailuresAreTemporary(t *testing.T) {
 	}
 	b := &broken{deliver: away}
 	d := New(Config{Resolver: book, Blobs: b, Mailboxes: b})
-	if _, err := d.Recipient(context.Background(), parse(t, "sara@example.com"), 0); !models.Is(err, models.Unavailable) {
+	if _, err := d.Route(context.Background(), parse(t, "sara@example.com"), Asked{}); !models.Is(err, models.Unavailable) {
 		t.Error(err)
 	}
 	if err := d.Accept(context.Background(), Envelope{}, badBody{}); !models.Is(err, models.Unavailable) {

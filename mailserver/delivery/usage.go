@@ -53,10 +53,10 @@ func (u *usage) delivered(id models.ID, size int64) {
 
 // forget drops what is known of the mailboxes of an envelope that found no room: the retry is to
 // be told which of them it was.
-func (u *usage) forget(recipients []models.Recipient) {
+func (u *usage) forget(copies []copyTo) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for i := range recipients {
-		delete(u.of, recipients[i].MailboxID)
+	for i := range copies {
+		delete(u.of, copies[i].MailboxID)
 	}
 }

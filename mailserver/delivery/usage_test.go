@@ -34,13 +34,13 @@ func TestUsageIsBelievedForAMomentOnly(t *testing.T) {
 	d := New(Config{Resolver: book, Blobs: m, Mailboxes: m, Now: func() time.Time { return now }})
 	rcpt := func(ok bool, asked int) {
 		t.Helper()
-		_, err := d.Recipient(context.Background(), parse(t, "sara@example.com"), 0)
+		_, err := d.Route(context.Background(), parse(t, "sara@example.com"), Asked{})
 		if (err == nil) != ok || err != nil && !models.Is(err, models.Full) || m.asked != asked {
 			t.Errorf("%v, asked %d times, want %d", err, m.asked, asked)
 		}
 	}
 	accept := func() error {
-		return d.Accept(context.Background(), Envelope{Recipients: []models.Recipient{{MailboxID: 1}}}, bytes.NewReader([]byte(text)))
+		return d.Accept(context.Background(), Envelope{Recipients: []Recipient{to(models.Recipient{MailboxID: 1})}}, bytes.NewReader([]byte(text)))
 	}
 	rcpt(true, 1)
 	for range 2 {

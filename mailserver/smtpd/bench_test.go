@@ -32,7 +32,14 @@ import (
 )
 
 // realAccounts is auth as mailserver wires it.
-type realAccounts struct{ *auth.Service }
+type realAccounts struct {
+	*auth.Service
+	store *store.Store
+}
+
+func (a realAccounts) Addresses(ctx context.Context, account *models.Account) ([]string, error) {
+	return a.store.SenderAddresses(ctx, account)
+}
 
 func (a realAccounts) Login(ctx context.Context, at Attempt) (*models.Account, error) {
 	return a.Service.Login(ctx, auth.Attempt{Kind: models.AccountMailbox, Protocol: models.ProtoSubmission, Remote: at.Remote, Client: at.Client, Name: at.Name, Password: at.Password})
@@ -67,8 +74,8 @@ func whole(t testing.TB, config db.Config) (addr string, in *mailstoretest.Insta
 	recorder := trace.New(trace.Config{Events: s})
 	running.Go(func() { recorder.Run(ctx) })
 	server, err := New(Config{
-		Mode: ModeSubmissions, Hostname: "mail.example.net", TLS: serverTLS(), Accounts: realAccounts{service}, Mechanisms: mechanisms(),
-		Delivery: delivery.New(delivery.Config{Resolver: s, Blobs: in.Blobs, Mailboxes: in.Store, Events: recorder}),
+		Mode: ModeSubmissions, Hostname: "mail.example.net", TLS: serverTLS(), Accounts: realAccounts{service, s}, Mechanisms: mechanisms(),
+		Delivery: delivery.New(delivery.Config{Resolver: s, Records: s, Blobs: in.Blobs, Mailboxes: in.Store, Events: recorder}),
 		Events:   recorder, IDs: in.DB.IDs(), SpoolDir: t.TempDir(),
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/postchi/postchi/mailserver/delivery"
 	"github.com/postchi/postchi/mailserver/mime"
 	"github.com/postchi/postchi/models"
 )
@@ -36,8 +37,9 @@ func readHeader(sp *spool) (*mime.Header, error) {
 
 // compose makes the message that is stored out of what was received: a Received line in front;
 // in submitted mail Date and Message-ID where they are missing (RFC 6409, sections 8.2 and 8.3),
-// and no Bcc. Every other byte stays as it came.
-func (s *session) compose(id models.ID, t *transaction, sp *spool) (*message, error) {
+// and no Bcc; in mail from other servers what the checks add and take out. Every other byte stays
+// as it came. What there is to say of the message goes into e.
+func (s *session) compose(e *delivery.Envelope, t *transaction, sp *spool) (*message, error) {
 	h, err := readHeader(sp)
 	if err != nil {
 		return nil, err
@@ -45,14 +47,22 @@ func (s *session) compose(id models.ID, t *transaction, sp *spool) (*message, er
 	if len(h.All("Received")) > maxReceived {
 		return nil, errLoop
 	}
-	added := s.received(nil, id, t)
+	var added []byte
 	var cut []mime.Field
 	if s.account != nil {
-		if err := s.checkHeader(h); err != nil {
+		if e.Author, err = s.checkHeader(h); err != nil {
 			return nil, err
 		}
-		added = s.fixUp(added, id, h)
+		added = s.fixUp(s.received(nil, e.ID, t), e.ID, h)
 		cut = append(h.All("Bcc"), h.All("Resent-Bcc")...)
+	} else {
+		if err := comesBack(h, t); err != nil {
+			return nil, err
+		}
+		if added, cut, err = s.check(e, h, sp); err != nil {
+			return nil, err
+		}
+		added = s.received(added, e.ID, t)
 	}
 	m := &message{pieces: make([]piece, 0, 4)}
 	m.add(added)

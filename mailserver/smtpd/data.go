@@ -37,20 +37,17 @@ func (s *session) Data(io.Reader) (err error) {
 // Received line.
 func (s *session) accept(t *transaction, sp *spool) (models.ID, error) {
 	id := s.server.config.IDs.New()
-	m, err := s.compose(id, t, sp)
+	e := delivery.Envelope{
+		ID: id, Sender: t.sender, Recipients: t.recipients, Declared: t.declared, Account: t.account, Ret: t.ret, EnvID: t.envID,
+		Direction: s.server.config.Mode.direction(), Remote: s.wire.remote.String(),
+	}
+	m, err := s.compose(&e, t, sp)
 	if err != nil {
 		return 0, err
 	}
 	ctx, cancel := acceptContext()
 	defer cancel()
 	started := s.server.config.Now()
-	e := delivery.Envelope{
-		ID: id, Sender: t.sender, Recipients: t.recipients, Declared: t.declared,
-		Direction: s.server.config.Mode.direction(), Remote: s.wire.remote.String(),
-	}
-	if s.account != nil {
-		e.MailboxID, e.CustomerID = s.account.ID, s.account.CustomerID
-	}
 	if err := s.server.config.Delivery.Accept(ctx, e, m); err != nil {
 		return 0, err
 	}

@@ -12,9 +12,9 @@ import (
 )
 
 func TestEHLOAnnouncesExactlyWhatWorks(t *testing.T) {
-	inClear := "250-mail.example.net\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-STARTTLS\r\n250 SIZE 52428800\r\n"
+	inClear := "250-mail.example.net\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-STARTTLS\r\n250-DSN\r\n250 SIZE 52428800\r\n"
 	underTLS := strings.Replace(inClear, "250-STARTTLS\r\n", "", 1)
-	loggedOut := strings.Replace(underTLS, "250 SIZE", "250-AUTH PLAIN LOGIN\r\n250 SIZE", 1)
+	loggedOut := strings.Replace(underTLS, "250-DSN", "250-AUTH PLAIN LOGIN\r\n250-DSN", 1)
 	for mode, want := range map[Mode][2]string{
 		ModeMX: {inClear, underTLS}, ModeSubmission: {inClear, loggedOut}, ModeSubmissions: {loggedOut, ""},
 	} {
@@ -46,7 +46,7 @@ func TestSubmissionTakesAMessage(t *testing.T) {
 			c.ask("QUIT", "221 ")
 			c.gone()
 			all := r.post.messages()
-			if len(all) != 2 || all[0].Sender.String() != sara || all[0].Recipients[0].Mailbox != omid || all[0].MailboxID != 1 || !strings.HasSuffix(all[0].text, plain) {
+			if len(all) != 2 || all[0].Sender.String() != sara || all[0].Recipients[0].Local[0].Mailbox != omid || all[0].Account == nil || all[0].Account.ID != 1 || all[0].Author != "example.com" || !strings.HasSuffix(all[0].text, plain) {
 				t.Fatalf("%+v", all)
 			}
 			until(t, "the session is released", func() bool { return r.accounts.sessions() == 0 })
@@ -278,7 +278,8 @@ func TestRecipientCap(t *testing.T) {
 	}
 }
 
-func TestDuplicatesAreDeliveredOnce(t *testing.T) {
+// That one mailbox gets one copy, however it was named, is delivery's work.
+func TestDuplicatesAreOneRecipient(t *testing.T) {
 	r := start(t, ModeMX, nil)
 	c := r.dial()
 	c.ask("EHLO x", "250 ")
@@ -289,7 +290,7 @@ func TestDuplicatesAreDeliveredOnce(t *testing.T) {
 	c.ask("DATA", "354 ")
 	c.send("\r\nx\r\n.\r\n")
 	c.want("250 ")
-	if all := r.post.messages(); len(all) != 1 || len(all[0].Recipients) != 2 {
+	if all := r.post.messages(); len(all) != 1 || len(all[0].Recipients) != 3 {
 		t.Fatalf("%+v", all)
 	}
 }

@@ -57,6 +57,11 @@ var atAuth = map[models.Kind]code{
 
 // byKey has the errors whose kind says too little.
 var byKey = map[string]code{
+	"mailbox.full_long":   {552, smtp.EnhancedCode{5, 2, 2}},
+	"mailbox.too_small":   {552, smtp.EnhancedCode{5, 2, 2}},
+	"recipient.loop":      {554, smtp.EnhancedCode{5, 4, 6}},
+	"recipient.too_much":  {550, smtp.EnhancedCode{5, 3, 5}},
+	"verify.dns":          {451, smtp.EnhancedCode{4, 4, 3}},
 	"recipient.off":       {550, smtp.EnhancedCode{5, 2, 1}},
 	"recipient.too_many":  {452, smtp.EnhancedCode{4, 5, 3}},
 	"store.full":          {452, smtp.EnhancedCode{4, 3, 1}},
@@ -79,8 +84,11 @@ func codeOf(e *models.Error, at step) code {
 	if c, ok := byKey[e.Key]; ok {
 		return c
 	}
-	if strings.HasPrefix(e.Key, "address.") {
+	switch {
+	case strings.HasPrefix(e.Key, "address."):
 		return badAddress[at]
+	case strings.HasPrefix(e.Key, "limit."): // of sending
+		return code{451, smtp.EnhancedCode{4, 7, 1}}
 	}
 	kinds := byKind
 	if at == stepAuth {

@@ -12,7 +12,11 @@ func (s *session) refuse(at step, err error, sender, recipient string) error {
 	r := replyOf(err, at)
 	s.wire.told = true
 	s.logRefusal(at, err, r, sender, recipient)
-	if at != stepAuth { // log-ins have a record of their own
+	switch {
+	case at == stepAuth: // log-ins have a record of their own
+	case at == stepData && s.account == nil && s.mail != nil && len(s.mail.recipients) > 0:
+		s.recordAll(err, r, sender)
+	default:
 		s.record(err, r, sender, recipient)
 	}
 	return r.smtp()
@@ -47,6 +51,9 @@ func (s *session) record(err error, r reply, sender, recipient string) {
 	if e.Words == "" {
 		e.Words = "internal"
 	}
+	args := modelOf(err).Args
+	e.MailboxID, _ = args["mailbox"].(models.ID)
+	e.CustomerID, _ = args["customer"].(models.ID)
 	if s.account != nil {
 		e.MailboxID, e.CustomerID = s.account.ID, s.account.CustomerID
 	}
@@ -54,6 +61,19 @@ func (s *session) record(err error, r reply, sender, recipient string) {
 		e.Size = s.mail.declared
 	}
 	s.server.recordEvent(e)
+}
+
+// recordAll puts the refusal of a whole message of another server into the trace of each of those
+// it was for.
+func (s *session) recordAll(err error, r reply, sender string) {
+	for i := range s.mail.recipients {
+		if i == maxRecorded {
+			return
+		}
+		to := &s.mail.recipients[i]
+		named := *modelOf(err)
+		s.record(named.With("mailbox", to.MailboxID()).With("customer", to.CustomerID), r, sender, to.Address)
+	}
 }
 
 func (s *Server) recordEvent(e models.Event) {

@@ -54,6 +54,7 @@ type accounts struct {
 	mu      sync.Mutex
 	account map[string]*models.Account
 	ends    map[string]func(*models.Error)
+	others  []string // addresses of Sara's aliases
 	open    int
 	down    bool // the database is away
 }
@@ -123,6 +124,18 @@ func (a *accounts) Sender(_ context.Context, id models.ID) (*models.Account, err
 	return nil, models.Errorf(models.NotFound, "x", "gone")
 }
 
+func (a *accounts) Addresses(_ context.Context, account *models.Account) ([]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.down:
+		return nil, models.Unavailablef(io.ErrUnexpectedEOF, "The database is away.")
+	case account.Name == sara:
+		return a.others, nil
+	}
+	return nil, nil
+}
+
 func (a *accounts) sessions() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -145,17 +158,32 @@ type post struct {
 	panic bool
 	off   map[string]string // reason by mailbox
 	full  map[string]bool
+
+	outbound bool
+	routes   map[string]*models.Route
+	asked    []delivery.Asked
 }
 
-func (p *post) Recipient(_ context.Context, a address.Address, declared int64) (*models.Recipient, error) {
+func (p *post) Route(_ context.Context, a address.Address, asked delivery.Asked) (*models.Route, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.find != nil {
 		return nil, p.find
 	}
-	if a.Domain != "example.com" {
-		return nil, models.Errorf(models.Denied, "recipient.elsewhere", "not here")
+	p.asked = append(p.asked, asked)
+	if route := p.routes[a.Lower().String()]; route != nil {
+		return route, nil
 	}
+	switch {
+	case a.Domain == "example.com":
+	case asked.Account == nil:
+		return nil, models.Errorf(models.Denied, "recipient.relay", "This server does not relay.")
+	case !p.outbound:
+		return nil, models.Errorf(models.Denied, "recipient.outbound", "Mail to other servers is switched off.")
+	default:
+		return &models.Route{Address: a.String(), Remote: []models.Remote{{Address: a.String(), Domain: a.Domain, Kind: models.RemoteDirect}}}, nil
+	}
+	a = a.Lower()
 	box := a.WithoutTag().String()
 	if box == "postmaster@example.com" {
 		box = sara
@@ -176,7 +204,8 @@ func (p *post) Recipient(_ context.Context, a address.Address, declared int64) (
 	if reason, off := p.off[box]; off {
 		return nil, models.Errorf(models.Suspended, "recipient.off", "The mailbox takes no mail. Reason: %s", reason)
 	}
-	return &models.Recipient{Address: a.String(), Mailbox: box, MailboxID: id}, nil
+	r := models.Recipient{Address: a.String(), Mailbox: box, MailboxID: id, CustomerID: 7}
+	return &models.Route{Address: a.String(), CustomerID: 7, Local: []models.Recipient{r}}, nil
 }
 
 func (p *post) Accept(_ context.Context, e delivery.Envelope, b delivery.Body) error {

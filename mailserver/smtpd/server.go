@@ -89,6 +89,7 @@ func New(c Config) (*Server, error) {
 func (s *Server) newHalf() *half {
 	h := &half{Server: smtp.NewServer(smtp.BackendFunc(s.newSession)), door: make(chan net.Conn), shut: make(chan struct{})}
 	h.Domain = s.config.Hostname
+	h.EnableDSN = true                      // RFC 3461
 	h.MaxMessageBytes = s.config.MaxMessage // announced; held by the wire
 	h.MaxLineLength = 0                     // held by the wire
 	h.ErrorLog = log.New(libraryLog{s.config.Log}, "", 0)

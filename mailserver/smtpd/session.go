@@ -9,6 +9,8 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/postchi/postchi/mailserver/delivery"
+	"github.com/postchi/postchi/mailserver/srs"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/address"
 )
@@ -27,14 +29,21 @@ type session struct {
 	release func()          // ends the account's session
 
 	mail *transaction // nil outside of one
+
+	senders      []string // what the account may send as beside its own address
+	sendersKnown bool     // within this transaction
 }
 
 // transaction is what MAIL and RCPT have said.
 type transaction struct {
 	sender     address.Address // zero = <>
 	declared   int64           // SIZE; 0 = none
+	ret, envID string          // RFC 3461
 	accepted   int             // RCPT commands
-	recipients []models.Recipient
+	recipients []delivery.Recipient
+	ends       int             // mailboxes and addresses elsewhere that they lead to
+	outside    int64           // of these elsewhere
+	account    *models.Account // who sends, as MAIL has read it; nil = another server
 }
 
 // newSession is called by go-smtp at the first EHLO or HELO.
@@ -63,7 +72,7 @@ func (s *session) Logout() error {
 
 // Reset implements smtp.Session.
 func (s *session) Reset() {
-	s.mail = nil
+	s.mail, s.senders, s.sendersKnown = nil, nil, false
 	s.wire.setBusy(false)
 }
 
@@ -83,33 +92,34 @@ var (
 // Mail implements smtp.Session.
 func (s *session) Mail(from string, o *smtp.MailOptions) (err error) {
 	defer s.recovered(stepMail, &err)
-	sender, err := s.sender(from)
+	sender, account, err := s.sender(from)
 	if err != nil {
 		return s.refuse(stepMail, err, from, "")
 	}
-	s.mail = &transaction{sender: sender, declared: o.Size}
+	s.mail = &transaction{sender: sender, declared: o.Size, ret: string(o.Return), envID: o.EnvelopeID, account: account}
 	s.wire.setBusy(true)
 	return nil
 }
 
 // sender checks who may send and as whom.
-func (s *session) sender(from string) (address.Address, error) {
+func (s *session) sender(from string) (address.Address, *models.Account, error) {
 	switch {
 	case s.mail != nil: // RFC 5321, section 4.1.4; go-smtp lets it pass
-		return address.Address{}, errSequence
+		return address.Address{}, nil, errSequence
 	case s.server.config.Mode.submits() && s.wire.tls == nil:
-		return address.Address{}, errTLSFirst
+		return address.Address{}, nil, errTLSFirst
 	case s.server.config.Mode.submits() && s.account == nil:
-		return address.Address{}, errLogin
+		return address.Address{}, nil, errLogin
 	}
 	sender, err := reversePath(from)
 	if err != nil || s.account == nil {
-		return sender, err
+		return sender, nil, err
 	}
-	if err := s.maySend(); err != nil {
-		return address.Address{}, err
+	account, err := s.maySend()
+	if err != nil {
+		return address.Address{}, nil, err
 	}
-	return sender, s.mayBe(sender)
+	return sender, account, s.mayBe(sender)
 }
 
 // reversePath reads the address of MAIL; the empty one is <>.
@@ -120,7 +130,23 @@ func reversePath(from string) (address.Address, error) {
 	case !isASCII(from):
 		return address.Address{}, errNotASCII
 	}
-	return address.ParseReversePath(from)
+	return parsePath(from)
+}
+
+// parsePath reads an address and keeps the case of its local part. Those that stand for a sender
+// elsewhere (SRS) may be longer than RFC 5321, section 4.5.3.1.1, lets a local part be.
+func parsePath(s string) (address.Address, error) {
+	a, err := address.ParseReversePath(s)
+	at := strings.LastIndexByte(s, '@')
+	if err == nil || at < 0 || len(s) > srs.MaxLength || !srs.Is(s[:at]) {
+		return a, err
+	}
+	domain, bad := address.NormalizeDomain(s[at+1:])
+	printable := strings.IndexFunc(s[:at], func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	if bad != nil || !printable {
+		return a, err
+	}
+	return address.Address{Local: s[:at], Domain: domain}, nil
 }
 
 func isASCII(s string) bool {
@@ -128,19 +154,19 @@ func isASCII(s string) bool {
 }
 
 // maySend reads the account again: sending may have been switched off since the log-in.
-func (s *session) maySend() error {
+func (s *session) maySend() (*models.Account, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, lookupTime)
 	defer cancel()
 	now, err := s.server.config.Accounts.Sender(ctx, s.account.ID)
 	switch {
 	case models.Is(err, models.NotFound):
-		return errSendOff
+		return nil, errSendOff
 	case err != nil:
-		return err
+		return nil, err
 	case now.SendOff || now.LoginOff || now.Deleted:
-		return withReason(errSendOff, now.Reason)
+		return nil, withReason(errSendOff, now.Reason)
 	}
-	return nil
+	return now, nil
 }
 
 // withReason adds the words of who switched something off.
@@ -154,73 +180,69 @@ func withReason(e *models.Error, reason string) *models.Error {
 }
 
 // Rcpt implements smtp.Session.
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) (err error) {
+func (s *session) Rcpt(to string, o *smtp.RcptOptions) (err error) {
 	defer s.recovered(stepRcpt, &err)
-	if err := s.recipient(to); err != nil {
+	if err := s.recipient(to, o); err != nil {
 		return s.refuse(stepRcpt, err, s.mail.sender.String(), to)
 	}
 	s.mail.accepted++
 	return nil
 }
 
-func (s *session) recipient(to string) error {
-	if s.mail.accepted >= s.server.config.MaxRecipients {
+func (s *session) recipient(to string, o *smtp.RcptOptions) error {
+	t := s.mail
+	if t.accepted >= s.server.config.MaxRecipients {
 		return errTooMany
 	}
 	if !isASCII(to) {
 		return errNotASCII
 	}
-	addr, err := address.ParsePath(to)
+	addr, err := parsePath(to)
 	if err != nil {
 		return err
 	}
-	if s.knows(addr.String()) {
+	if t.knows(addr.String()) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, lookupTime)
 	defer cancel()
-	r, err := s.server.config.Delivery.Recipient(ctx, addr, s.mail.declared)
+	route, err := s.server.config.Delivery.Route(ctx, addr, delivery.Asked{Sender: t.sender, Declared: t.declared, Account: t.account, Outside: t.outside})
 	if err != nil {
-		return s.elsewhere(err)
+		return err
 	}
-	s.mail.add(*r)
+	if t.ends+len(route.Local)+len(route.Remote) > maxRecipients && t.accepted > 0 {
+		return errTooMany // an alias may lead to very many: the rest comes with the next message
+	}
+	t.add(route, o)
 	return nil
 }
 
 // knows tells whether an address is a recipient already.
-func (s *session) knows(addr string) bool {
-	for i := range s.mail.recipients {
-		if s.mail.recipients[i].Address == addr {
+func (t *transaction) knows(addr string) bool {
+	for i := range t.recipients {
+		if strings.EqualFold(t.recipients[i].Address, addr) {
 			return true
 		}
 	}
 	return false
 }
 
-// add takes a recipient in, once for each mailbox.
-func (t *transaction) add(r models.Recipient) {
-	for i := range t.recipients {
-		if t.recipients[i].MailboxID == r.MailboxID {
-			return
+// add takes a recipient in, with what RFC 3461 says of it.
+func (t *transaction) add(route *models.Route, o *smtp.RcptOptions) {
+	r := delivery.Recipient{Route: route}
+	if o != nil {
+		words := make([]string, len(o.Notify))
+		for i, n := range o.Notify {
+			words[i] = string(n)
+		}
+		r.Notify = strings.Join(words, ",")
+		if o.OriginalRecipientType == smtp.DSNAddressTypeRFC822 {
+			r.Original = "rfc822;" + o.OriginalRecipient
 		}
 	}
 	t.recipients = append(t.recipients, r)
-}
-
-// elsewhere puts the refusal of a recipient that is not ours into words that fit the sender.
-func (s *session) elsewhere(err error) error {
-	e := modelOf(err)
-	if e.Key != "recipient.elsewhere" {
-		return err
-	}
-	if s.server.config.Mode.submits() {
-		out := *e
-		out.Key, out.Msg = "recipient.outbound", "Mail to other servers cannot be sent yet: this server delivers to its own mailboxes only."
-		return &out
-	}
-	out := *e
-	out.Key, out.Msg = "recipient.relay", "This server takes mail for its own mailboxes only; it does not relay."
-	return &out
+	t.ends += len(route.Local) + len(route.Remote)
+	t.outside += int64(len(route.Remote))
 }
 
 // recovered ends the connection of a session that panicked, and no other.

@@ -85,13 +85,16 @@ type Accounts interface {
 	// Sender returns the account as it is now: its switch for sending may have changed since
 	// the log-in.
 	Sender(ctx context.Context, id models.ID) (*models.Account, error)
+
+	// Addresses returns what an account may send as beside its own address, normalized.
+	Addresses(ctx context.Context, account *models.Account) ([]string, error)
 }
 
 // Delivery is where messages go.
 type Delivery interface {
-	// Recipient returns where mail for an address goes, or why it cannot go there now.
-	// declared is the size announced with MAIL, 0 = none.
-	Recipient(ctx context.Context, addr address.Address, declared int64) (*models.Recipient, error)
+	// Route returns where mail for an address goes, or why it cannot go there now. It may be
+	// shared with others.
+	Route(ctx context.Context, addr address.Address, asked delivery.Asked) (*models.Route, error)
 
 	// Accept takes responsibility for a message, or returns why not; then nothing is stored.
 	Accept(ctx context.Context, e delivery.Envelope, b delivery.Body) error
@@ -123,6 +126,7 @@ type Config struct {
 	Accounts   Accounts    // not for ModeMX
 	Mechanisms []Mechanism // announced in this order; not for ModeMX
 	Delivery   Delivery
+	Checks     Checks                       // of mail from other servers; nil = none
 	Events     Events                       // nil = none
 	IDs        interface{ New() models.ID } // name messages in Received lines and logs
 
@@ -152,6 +156,7 @@ type Config struct {
 const (
 	loginTime     = 30 * time.Second // for a log-in, the queue for bcrypt included
 	lookupTime    = 15 * time.Second // for one question to the database
+	checkTime     = time.Minute      // for all checks of a message; clients wait for 10 minutes
 	acceptTime    = 2 * time.Minute  // to store a message; RFC 5321, section 4.5.3.2.6: clients wait 10 minutes
 	lingerTime    = time.Second      // how long a client may take to read our last words
 	lingerBytes   = 1 << 20          // how much it may still send meanwhile

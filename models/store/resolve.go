@@ -156,8 +156,9 @@ func errElsewhere(domain string) *models.Error {
 	return models.Errorf(models.Denied, "recipient.elsewhere", "This server does not serve mail for %s.", domain).With("domain", domain)
 }
 
-func errUnknown(addr address.Address) *models.Error {
-	return models.Errorf(models.NotFound, "recipient.unknown", "There is no mailbox %s here.", addr).With("address", addr.String())
+// errUnknown is for an address that a domain of ours does not have; the customer is for the trace.
+func errUnknown(addr address.Address, customer models.ID) *models.Error {
+	return models.Errorf(models.NotFound, "recipient.unknown", "There is no mailbox %s here.", addr).With("address", addr.String()).With("customer", customer)
 }
 
 // isOutcome reports whether an error is what became of one address, and not a failure.

@@ -105,7 +105,7 @@ func (w *walk) realDomain(d *served, addr address.Address, f from) (*served, add
 		real, err := w.store.served(w.ctx, "active_name IS NOT NULL AND id = ?", *d.aliasOf)
 		if models.Is(err, models.NotFound) || hops == models.MaxRouteDepth || err == nil && real.customer != d.customer {
 			w.step(f, addr.String(), models.StepUnknown, "", "")
-			return nil, addr, errUnknown(addr)
+			return nil, addr, errUnknown(addr, d.customer)
 		}
 		if err != nil {
 			return nil, addr, err
@@ -142,7 +142,7 @@ func (w *walk) catchAll(d *served, addr address.Address, f from) error {
 	if d.catchAll == "" || err != nil || w.seen[d.id] {
 		w.looped = w.looped || w.seen[d.id]
 		w.step(f, addr.String(), models.StepUnknown, "", "")
-		return errUnknown(addr)
+		return errUnknown(addr, d.customer)
 	}
 	w.step(f, addr.String(), models.StepCatchAll, to.String(), "")
 	w.mark(d.id)

@@ -1,0 +1,146 @@
+package delivery
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/postchi/postchi/mailserver/mime"
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/address"
+)
+
+// replyEvery is how long a sender is not answered again (RFC 5230, section 4.2: 7 days).
+const replyEvery = 7 * 24 * time.Hour
+
+// answers are the auto-replies to one message.
+type answers struct {
+	delivery *Delivery
+	wanted   bool // an answer to this message would not be a nuisance
+	sender   address.Address
+	subject  string
+	id       string // Message-ID, "" = none
+	to       []string
+	boxes    []models.Recipient
+	envelope models.ID
+}
+
+// answersTo looks whether a message may be answered at all.
+func (d *Delivery) answersTo(e *Envelope, c *mime.Contents, body Body) *answers {
+	a := &answers{delivery: d, sender: e.Sender, id: c.MessageID}
+	h, err := mime.ReadHeader(bufio.NewReader(io.NewSectionReader(body, 0, body.Size())))
+	if err != nil || !answerable(h) || !answerableSender(e.Sender.Local) {
+		return a
+	}
+	env, err := mime.DecodeEnvelope(c.Envelope)
+	if err != nil {
+		return a
+	}
+	a.wanted, a.subject = true, mime.DecodeWords(env.Subject)
+	for _, list := range [][]mime.Address{env.To, env.Cc} {
+		for i := range list {
+			addr, err := address.Parse(string(list[i].Mailbox) + "@" + string(list[i].Host))
+			if err == nil {
+				a.to = append(a.to, addr.String())
+			}
+		}
+	}
+	return a
+}
+
+// answerable reports whether a person seems to have written a message to persons. RFC 3834,
+// sections 2 and 5; RFC 5230, section 4.6; and what mailing lists and Exchange say.
+func answerable(h *mime.Header) bool {
+	fields := h.Fields()
+	for i := range fields {
+		f := &fields[i]
+		name, value := strings.ToLower(f.Name), strings.ToLower(strings.TrimSpace(f.Value()))
+		switch {
+		case name == "auto-submitted" && value != "no",
+			strings.HasPrefix(name, "list-"),
+			name == "precedence" && (value == "bulk" || value == "list" || value == "junk" || value == "auto_reply"),
+			name == "x-auto-response-suppress" && (strings.Contains(value, "all") || strings.Contains(value, "oof") || strings.Contains(value, "autoreply")),
+			name == "x-autoreply", name == "x-autorespond", name == "x-loop", name == "mailing-list", name == "feedback-id",
+			name == "x-spam-flag" && strings.HasPrefix(value, "yes"),
+			name == "return-path" && value == "<>",
+			name == "content-type" && strings.HasPrefix(value, "multipart/report"):
+			return false
+		}
+	}
+	return true
+}
+
+// answerableSender reports whether somebody reads what is sent to such an address.
+func answerableSender(local string) bool {
+	local = strings.ToLower(local)
+	plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(local)
+	switch {
+	case plain == "mailerdaemon", plain == "postmaster", plain == "listserv", plain == "majordomo", plain == "root",
+		strings.HasPrefix(plain, "noreply"), strings.HasPrefix(plain, "donotreply"), strings.HasSuffix(plain, "noreply"),
+		strings.HasPrefix(local, "owner-"), strings.HasSuffix(local, "-owner"), strings.HasSuffix(local, "-request"),
+		strings.HasPrefix(local, "bounce"), strings.HasSuffix(local, "-bounces"), strings.Contains(local, "-bounces+"):
+		return false
+	}
+	return true
+}
+
+// send answers for each mailbox that has an auto-reply now and was written to by name.
+func (a *answers) send(ctx context.Context) {
+	for i := range a.boxes {
+		r := &a.boxes[i]
+		if !a.names(r) || r.Mailbox == a.sender.Lower().WithoutTag().String() {
+			continue
+		}
+		if err := a.answer(ctx, r); err != nil {
+			a.delivery.config.Log.Info("auto-reply not sent", "mailbox", r.Mailbox, "to", a.sender.String(), "err", err)
+		}
+	}
+}
+
+// names reports whether the mailbox, or the alias over which the message came, is in To or Cc. A
+// group is not: its members were written to as one of many.
+func (a *answers) names(r *models.Recipient) bool {
+	for _, text := range a.to {
+		addr, err := address.Parse(text)
+		if err != nil {
+			continue
+		}
+		if bare := addr.WithoutTag().String(); bare == r.Mailbox || text == r.Mailbox || !r.Optional && (text == r.Address || bare == r.Address) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *answers) answer(ctx context.Context, r *models.Recipient) error {
+	d := a.delivery
+	reply, err := d.config.Records.Answering(ctx, r.MailboxID)
+	now := d.now()
+	if err != nil || reply.State(now) != models.AutoReplyOn {
+		return err
+	}
+	first, err := d.config.Records.TakeReply(ctx, r.MailboxID, a.sender.Lower().String(), now, now-models.Micros(replyEvery.Microseconds()))
+	if err != nil || !first {
+		return err
+	}
+	subject := reply.Subject
+	if subject == "" {
+		subject = "Re: " + a.subject
+	}
+	message := Compose(Draft{
+		From: "<" + r.Mailbox + ">", To: "<" + a.sender.String() + ">", Subject: subject, Text: reply.Body, InReplyTo: a.id, Submitted: "auto-replied",
+		Hostname: d.config.Hostname, At: d.config.Now(),
+	})
+	err = d.Post(ctx, Letter{
+		Kind: models.QueueNotice, To: a.sender.String(), Body: message, Language: r.Language, CustomerID: r.CustomerID, MailboxID: r.MailboxID, EnvelopeID: a.envelope,
+	})
+	if err == nil {
+		d.event(models.Event{
+			At: now, Kind: models.EventReplied, CustomerID: r.CustomerID, MailboxID: r.MailboxID, EnvelopeID: a.envelope, Direction: "out",
+			Sender: r.Mailbox, Recipient: a.sender.String(), Subject: oneLine(subject), Words: "replied",
+		})
+	}
+	return err
+}
