@@ -52,7 +52,8 @@ var allowedImports = map[string][]string{
 	"mailserver/queue":                   {"models", "models/address", "models/db", "mailserver/blob", "mailserver/dsn", "mailserver/outbound"},
 	"mailserver/resolver":                {"models"},
 	"mailserver/resolver/resolvertest":   {"mailserver/resolver"},
-	"mailserver/smtpd":                   {"models", "models/address", "mailserver/blob", "mailserver/conn", "mailserver/delivery", "mailserver/mime"},
+	"mailserver/smtpd":                   {"models", "models/address", "mailserver/blob", "mailserver/conn", "mailserver/delivery", "mailserver/mime", "mailserver/srs"},
+	"mailserver/srs":                     {"models", "models/address"},
 	"mailserver/verify":                  {"models", "models/address", "mailserver/mime"},
 	"mailserver/trace":                   {"models"},
 

@@ -14,6 +14,7 @@ import (
 
 // Incoming is a message from another server, before it is accepted.
 type Incoming struct {
+	ID         models.ID // in the Received line and the logs
 	Remote     netip.Addr
 	HELO       string // as the client has called itself; anybody can say anything there
 	TLS        bool
@@ -52,7 +53,7 @@ func (s *session) check(e *delivery.Envelope, h *mime.Header, sp *spool) ([]byte
 	body := &message{}
 	body.addFrom(sp, 0, sp.size())
 	j, err := s.server.config.Checks.Check(ctx, Incoming{
-		Remote: s.wire.remote, HELO: s.conn.Hostname(), TLS: s.wire.tls != nil, Sender: e.Sender, Recipients: e.Recipients, Header: h, Body: body,
+		ID: e.ID, Remote: s.wire.remote, HELO: s.conn.Hostname(), TLS: s.wire.tls != nil, Sender: e.Sender, Recipients: e.Recipients, Header: h, Body: body,
 	})
 	if err != nil {
 		return nil, nil, err
