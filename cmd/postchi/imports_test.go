@@ -39,6 +39,7 @@ var allowedImports = map[string][]string{
 	"mailserver/delivery":                {"models", "models/address", "models/db", "mailserver/srs", "mailserver/blob", "mailserver/mailstore", "mailserver/mime", "mailserver/trace"},
 	"mailserver/filter":                  {"models", "models/address", "mailserver/verify"},
 	"mailserver/dkim":                    {"models", "mailserver/mime"},
+	"mailserver/dnsinfo":                 {"models", "mailserver/resolver"},
 	"mailserver/imapd":                   {"models", "models/db", "mailserver/blob", "mailserver/conn", "mailserver/imapd/wire", "mailserver/mailstore", "mailserver/mime"},
 	"mailserver/imapd/entry":             {"models", "mailserver/auth", "mailserver/imapd", "mailserver/mailstore"},
 	"mailserver/imapd/wire":              {},

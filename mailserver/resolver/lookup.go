@@ -21,13 +21,18 @@ func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, error)
 	}
 	texts := make([]string, 0, len(a.Records))
 	for _, rr := range a.Records {
-		var b strings.Builder
-		for _, s := range rr.(*dns.TXT).Txt {
-			b.WriteString(unescape(s))
-		}
-		texts = append(texts, b.String())
+		texts = append(texts, Text(rr.(*dns.TXT)))
 	}
 	return texts, nil
+}
+
+// Text returns the strings of a record joined, as the bytes they are.
+func Text(rr *dns.TXT) string {
+	var b strings.Builder
+	for _, s := range rr.Txt {
+		b.WriteString(unescape(s))
+	}
+	return b.String()
 }
 
 // LookupMX returns the mail exchangers of name, best first and those of equal preference in
