@@ -36,6 +36,9 @@ func NewIDs(node int64, now func() time.Time) *IDs {
 	return &IDs{node: node, now: now}
 }
 
+// Time returns when the id was made, to the millisecond and if its maker's clock was right.
+func (id ID) Time() time.Time { return time.UnixMilli(int64(id)>>22 + idEpoch).UTC() }
+
 // Node returns the generator's node number.
 func (g *IDs) Node() int64 { return g.node }
 

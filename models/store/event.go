@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
@@ -10,16 +13,37 @@ import (
 // batch is the number of rows of one INSERT of events or log-ins.
 const batch = 100
 
+// eventColumns are those of models.Event, in the order of eventArgs, and the keys.
+const eventColumns = "id, at, kind, customer_id, mailbox_id, envelope_id, direction, message_id, sender, recipient, subject, remote, code, enhanced, words, " +
+	"detail, size, queue_id, host, tls, next_at, folder, subject_folded, day, sender_key, recipient_key, message_key"
+
+const eventWidth = 27
+
+func eventArgs(dst []any, e *models.Event, k eventKeys) []any {
+	return append(dst, e.ID, e.At, string(e.Kind), e.CustomerID, e.MailboxID, e.EnvelopeID, e.Direction, e.MessageID, e.Sender, e.Recipient, e.Subject, e.Remote,
+		e.Code, e.Enhanced, e.Words, e.Detail, e.Size, e.QueueID, e.Host, e.TLS, e.Next, e.Folder,
+		foldedSubject(e.Subject), dayOf(e.At), k.sender, k.recipient, k.message)
+}
+
+// foldedSubject is a subject as it is searched.
+func foldedSubject(s string) string {
+	return models.Clip(strings.Join(strings.Fields(models.Fold(s)), " "), 255)
+}
+
 // InsertEvents writes lines of the trace, texts cut to the width of their columns; an id of 0
-// is given one. Each 100 lines are one transaction.
+// is given one. What was refused before anybody was known is given to the customer of the
+// recipient's domain, if that is served here. Each 100 lines are one transaction.
 func (s *Store) InsertEvents(ctx context.Context, events []models.Event) error {
 	for start := 0; start < len(events); start += batch {
 		rows := make([]models.Event, 0, batch)
 		for _, e := range events[start:min(start+batch, len(events))] {
 			rows = append(rows, s.clipped(e))
 		}
-		err := s.d.Write(ctx, func(ctx context.Context, _ *db.Tx) error {
-			return failed("insert events", s.on(ctx).Create(&rows).Error)
+		if err := s.adopt(ctx, rows); err != nil {
+			return failed("owners of events", err)
+		}
+		err := s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+			return failed("insert events", insertEvents(ctx, tx, rows))
 		})
 		if err != nil {
 			return err
@@ -28,11 +52,74 @@ func (s *Store) InsertEvents(ctx context.Context, events []models.Event) error {
 	return nil
 }
 
+// insertEvents inserts rows in few statements of few lengths: SQLite keeps each prepared.
+func insertEvents(ctx context.Context, tx *db.Tx, rows []models.Event) error {
+	args := make([]any, 0, len(rows)*eventWidth)
+	keys := keysOf(rows)
+	for len(rows) > 0 {
+		n := len(rows)
+		if tx.Dialect() == db.SQLite {
+			n = 1
+			if len(rows) >= 10 {
+				n = 10
+			}
+		}
+		args = args[:0]
+		for i := range rows[:n] {
+			args = eventArgs(args, &rows[i], keys[i])
+		}
+		one := "(?" + strings.Repeat(",?", eventWidth-1) + ")"
+		if _, err := tx.ExecContext(ctx, "INSERT INTO events ("+eventColumns+") VALUES "+one+strings.Repeat(","+one, n-1), args...); err != nil {
+			return err
+		}
+		rows, keys = rows[n:], keys[n:]
+	}
+	return nil
+}
+
+// adopt finds whose the refused attempts are that nobody has yet.
+func (s *Store) adopt(ctx context.Context, rows []models.Event) error {
+	domains, locals := map[string][]int{}, map[string]bool{}
+	for i := range rows {
+		e := &rows[i]
+		if e.Kind != models.EventRefused || e.Direction != "in" || e.CustomerID != 0 || e.Recipient == "" {
+			continue
+		}
+		local, domain := plainAddress(e.Recipient)
+		domains[domain], locals[local] = append(domains[domain], i), true
+	}
+	if len(domains) == 0 {
+		return nil
+	}
+	var owners []models.Domain
+	err := s.on(ctx).Select("id, name, customer_id").Where("active_name IN ?", slices.Collect(maps.Keys(domains))).Find(&owners).Error
+	if err != nil || len(owners) == 0 {
+		return err
+	}
+	ids := make([]models.ID, len(owners))
+	for i, d := range owners {
+		ids[i] = d.ID
+		for _, row := range domains[d.Name] {
+			rows[row].CustomerID = d.CustomerID
+		}
+	}
+	var addresses []models.Address
+	err = s.on(ctx).Where("domain_id IN ? AND local_part IN ? AND mailbox_id IS NOT NULL", ids, slices.Collect(maps.Keys(locals))).Find(&addresses).Error
+	for _, a := range addresses {
+		for _, row := range domains[owners[slices.Index(ids, a.DomainID)].Name] {
+			if local, _ := plainAddress(rows[row].Recipient); local == a.Local && a.MailboxID != nil {
+				rows[row].MailboxID = *a.MailboxID
+			}
+		}
+	}
+	return err
+}
+
 func (s *Store) clipped(e models.Event) models.Event {
 	if e.ID == 0 {
 		e.ID = s.NewID()
 	}
-	e.MessageID, e.Subject = models.Clip(e.MessageID, 255), models.Clip(e.Subject, 255)
+	e.MessageID, e.Subject = messageID(e.MessageID), models.Clip(e.Subject, 255)
 	e.Sender, e.Recipient = models.Clip(e.Sender, 320), models.Clip(e.Recipient, 320)
 	e.Remote, e.Enhanced, e.Words = models.Clip(e.Remote, 64), models.Clip(e.Enhanced, 64), models.Clip(e.Words, 64)
 	e.Detail = models.Clip(e.Detail, 2000)
