@@ -144,7 +144,7 @@ func TestDKIMOfTheRFCs(t *testing.T) {
 		{"sha1", change(rfc6376, "rsa-sha256", "rsa-sha1"), nil, "policy (rsa-sha1 is not trusted)"},
 		{"unknown algorithm", change(rfc6376, "rsa-sha256", "dsa-sha512"), nil, "neutral (unknown algorithm)"},
 		{"unknown form", change(rfc6376, "simple/simple", "simple/nofws"), nil, "neutral (unknown c=)"},
-		{"From not signed", change(rfc6376, "From :", ""), nil, "neutral (From is not signed)"},
+		{"From not signed", change(rfc6376, "From :", ""), nil, "neutral (h= lacks From)"},
 		{"tag twice", change(rfc6376, "v=1;", "v=1; v=1;"), nil, "neutral (a tag occurs twice)"},
 		{"no d", change(rfc6376, "d=example.com;", ""), nil, "neutral (no d=)"},
 		{"odd d", change(rfc6376, "d=example.com;", "d=exa mple..com;"), nil, "neutral (malformed d=)"},

@@ -74,7 +74,7 @@ func (s *signature) parseNames() error {
 	case len(s.signed) > maxSigned:
 		return errors.New("too many names in h=")
 	case !slices.Contains(s.signed, "from"):
-		return errors.New("From is not signed")
+		return errors.New("h= lacks From")
 	}
 	if q := s.tags.words("q"); s.tags.has("q") && !slices.Contains(q, "dns/txt") {
 		return errors.New("unknown q=")

@@ -94,7 +94,7 @@ func trim(s string) string { return strings.Trim(s, " \t\r\n") }
 
 // squeeze takes all white space out of a text.
 func squeeze(s string) string {
-	if strings.IndexAny(s, " \t\r\n") < 0 {
+	if !strings.ContainsAny(s, " \t\r\n") {
 		return s
 	}
 	out := make([]byte, 0, len(s))
