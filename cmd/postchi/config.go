@@ -103,6 +103,14 @@ type Config struct {
 		Renew time.Duration `toml:"renew" env:"RENEW"`
 	} `toml:"dkim" envPrefix:"DKIM_"`
 
+	Filters struct {
+		DNSBL         []string      `toml:"dnsbl" env:"DNSBL"`
+		DNSBLTimeout  time.Duration `toml:"dnsbl_timeout" env:"DNSBL_TIMEOUT"`
+		Rspamd        string        `toml:"rspamd" env:"RSPAMD"`
+		RspamdTimeout time.Duration `toml:"rspamd_timeout" env:"RSPAMD_TIMEOUT"`
+		OnFailure     string        `toml:"on_failure" env:"ON_FAILURE"`
+	} `toml:"filters" envPrefix:"FILTERS_"`
+
 	Keep struct {
 		Bin    time.Duration `toml:"bin" env:"BIN"`
 		Events time.Duration `toml:"events" env:"EVENTS"`
@@ -146,6 +154,7 @@ func defaults() *Config {
 	c.Defaults.Quota = 1 << 30
 	c.Domains.Proof = "required"
 	c.DKIM.Renew = 365 * 24 * time.Hour
+	c.Filters.DNSBLTimeout, c.Filters.RspamdTimeout, c.Filters.OnFailure = 5*time.Second, 20*time.Second, "accept"
 	c.Keep.Bin, c.Keep.Events, c.Keep.Logins = 30*24*time.Hour, 30*24*time.Hour, 90*24*time.Hour
 	return c
 }
@@ -258,6 +267,7 @@ func (c *Config) check() []error {
 	c.checkTLS(bad)
 	c.checkListen(bad)
 	c.checkNumbers(bad)
+	c.checkFilters(bad)
 	if _, err := resolverAddr(c.DNS.Resolver); err != nil {
 		bad("dns.resolver: %q is no address (192.0.2.53, 192.0.2.53:53, [2001:db8::53]:53)", c.DNS.Resolver)
 	}

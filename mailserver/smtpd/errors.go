@@ -62,6 +62,7 @@ var byKey = map[string]code{
 	"recipient.loop":      {554, smtp.EnhancedCode{5, 4, 6}},
 	"recipient.too_much":  {550, smtp.EnhancedCode{5, 3, 5}},
 	"verify.dns":          {451, smtp.EnhancedCode{4, 4, 3}},
+	"filter.later":        {451, smtp.EnhancedCode{4, 7, 1}},
 	"recipient.off":       {550, smtp.EnhancedCode{5, 2, 1}},
 	"recipient.too_many":  {452, smtp.EnhancedCode{4, 5, 3}},
 	"store.full":          {452, smtp.EnhancedCode{4, 3, 1}},

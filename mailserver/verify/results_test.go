@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bufio"
+	"errors"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/postchi/postchi/mailserver/mime"
 	"github.com/postchi/postchi/mailserver/resolver/resolvertest"
+	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/address"
 )
 
@@ -112,5 +114,20 @@ func TestAddedFieldsDoNotCount(t *testing.T) {
 	}
 	if r, _ := verdicts(t, newVerifier(t, s), m); r.DKIM != "pass" || r.From != "example.com" {
 		t.Errorf("%s, %s", signatures(r), r.From)
+	}
+}
+
+// brokenReader is a message whose bytes are gone.
+type brokenReader struct{}
+
+func (brokenReader) ReadAt([]byte, int64) (int, error) { return 0, errors.New("gone") }
+
+func TestUnreadableMessageIsTemporary(t *testing.T) {
+	text := signed(t, plain, dkim.SignOptions{Domain: "example.com", Selector: "k", Signer: keys().ed25519})
+	m := message(t, text)
+	m.Body = brokenReader{}
+	r, err := newVerifier(t, resolvertest.New(t)).Verify(t.Context(), m)
+	if !models.Is(err, models.Unavailable) || r == nil || r.DKIM != "temperror" {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -129,7 +129,7 @@ var errTemporary = errors.New("the DNS cannot tell at the moment")
 // Verify checks a message. The error is of kind Unavailable: with key "verify.dns" the policy
 // of the author's domain, or what it depends on, cannot be known now, and it matters; the
 // result holds all the same, for those who do not obey policies. With another key the message
-// could not be read, and there is no result.
+// could not be read, and DKIM and ARC are temperror.
 func (v *Verifier) Verify(ctx context.Context, m Message) (*Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
@@ -145,13 +145,13 @@ func (v *Verifier) Verify(ctx context.Context, m Message) (*Result, error) {
 	wg.Go(func() { walk.prefetch(from) })
 	err := v.signatures(ctx, &m, h, r)
 	wg.Wait()
-	if err != nil {
-		return nil, models.Unavailablef(err, "The message could not be read.")
-	}
 	dmarc := walk.dmarc(from, identifiers(spf, r.Signatures))
 	r.DMARC, r.Disposition, r.From = dmarc.verdict, dmarc.disposition, from.first()
 	r.Summary = "spf=" + r.SPF + " dkim=" + r.DKIM + " dmarc=" + r.DMARC
 	r.Fields = r.fields(v.hostname, &m, remote, spf, dmarc)
+	if err != nil {
+		return r, models.Unavailablef(err, "The message could not be read.")
+	}
 	if dmarc.unknown != nil {
 		return r, &models.Error{Kind: models.Unavailable, Key: "verify.dns", Err: dmarc.unknown,
 			Msg: "The DMARC policy of " + r.From + " cannot be looked up at the moment."}
@@ -181,6 +181,7 @@ func (v *Verifier) signatures(ctx context.Context, m *Message, h *fields, r *Res
 	err := bodyHashes(ctx, io.NewSectionReader(m.Body, start, m.Size-start), bodies)
 	wg.Wait()
 	if err != nil {
+		r.DKIM, r.ARC = "temperror", "temperror"
 		return err
 	}
 	for _, c := range checks {
