@@ -19,13 +19,16 @@ import (
 	"github.com/postchi/postchi/mailserver/blob"
 	"github.com/postchi/postchi/mailserver/conn"
 	"github.com/postchi/postchi/mailserver/delivery"
+	"github.com/postchi/postchi/mailserver/filter"
 	"github.com/postchi/postchi/mailserver/imapd"
 	"github.com/postchi/postchi/mailserver/imapd/entry"
 	"github.com/postchi/postchi/mailserver/mailstore"
 	"github.com/postchi/postchi/mailserver/pop3d"
 	"github.com/postchi/postchi/mailserver/pop3d/inbox"
 	"github.com/postchi/postchi/mailserver/smtpd"
+	"github.com/postchi/postchi/mailserver/srs"
 	"github.com/postchi/postchi/mailserver/trace"
+	"github.com/postchi/postchi/mailserver/verify"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 )
@@ -61,6 +64,14 @@ type Config struct {
 	MaxMessage        int64 // bytes
 	MaxRecipients     int
 	ShowClientAddress bool
+	FullGrace         time.Duration // how long a full mailbox is asked for again
+
+	Resolver verify.Resolver // nil = mail of other servers is not verified
+	Filters  *filter.Chain   // nil = none
+	Signer   delivery.Signer // nil = nothing is signed
+	SRSKey   []byte          // of senders of forwarded mail; nil = they stay as they are
+
+	SendingLimits models.SendingLimits
 
 	BcryptCost, BcryptWorkers        int
 	NetworkConnections               int // not logged in, from one network
@@ -99,7 +110,7 @@ func New(c Config) (*Server, error) {
 		PerMailbox: c.MailboxSessions, PerNetwork: c.NetworkSessions, Now: c.DB.Now, Log: c.Log,
 	})
 	s.trace = trace.New(trace.Config{Events: c.Accounts, Now: c.DB.Now, Log: c.Log})
-	s.delivery = delivery.New(delivery.Config{Hostname: c.Hostname, Resolver: c.Accounts, Records: c.Accounts, Blobs: c.Blobs, Mailboxes: c.Store, Events: s.trace, Now: c.DB.Now, Log: c.Log})
+	s.delivery = delivery.New(s.deliveryConfig())
 	s.gate = conn.NewGate(conn.Limits{
 		PerNetwork: c.NetworkConnections, Idle: c.Idle, BeforeLogin: c.LoginIdle, MinRate: c.MinRate, MinRateOver: c.MinRateOver,
 	}, nil, c.Log)
@@ -125,6 +136,18 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
+func (s *Server) deliveryConfig() delivery.Config {
+	c := s.config
+	config := delivery.Config{
+		Hostname: c.Hostname, Resolver: c.Accounts, Records: c.Accounts, Blobs: c.Blobs, Mailboxes: c.Store, Signer: c.Signer,
+		Events: s.trace, Limits: c.SendingLimits, FullGrace: c.FullGrace, Now: c.DB.Now, Log: c.Log,
+	}
+	if c.SRSKey != nil {
+		config.SRS = &srs.Rewriter{Key: c.SRSKey, Now: c.DB.Now}
+	}
+	return config
+}
+
 func (s *Server) smtpConfig(mode smtpd.Mode) smtpd.Config {
 	c := s.config
 	config := smtpd.Config{
@@ -135,6 +158,9 @@ func (s *Server) smtpConfig(mode smtpd.Mode) smtpd.Config {
 	}
 	if mode != smtpd.ModeMX {
 		config.Accounts, config.Mechanisms = smtpAccounts{s.auth, c.Accounts}, smtpMechanisms()
+	} else if c.Resolver != nil {
+		verifier := verify.New(verify.Config{Resolver: c.Resolver, Hostname: c.Hostname, Now: c.DB.Now, Log: c.Log})
+		config.Checks = &smtpChecks{hostname: c.Hostname, verify: verifier, filters: c.Filters}
 	}
 	return config
 }

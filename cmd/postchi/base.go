@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -98,6 +99,27 @@ func (b *base) openSecrets(ctx context.Context) error {
 		return err
 	}
 	return b.secrets.Check(ctx, b.store, file)
+}
+
+// srsKey is the key of the addresses that stand for senders of forwarded mail, sealed in the
+// database: all servers on it, and this one in a year, must know their own addresses again.
+func (b *base) srsKey(ctx context.Context) ([]byte, error) {
+	const name, sealedFor = "srs_key", "srs"
+	sealed, err := b.store.Setting(ctx, name)
+	if models.Is(err, models.NotFound) {
+		key := make([]byte, 32)
+		rand.Read(key)
+		if sealed, err = b.secrets.Seal(key, sealedFor); err != nil {
+			return nil, err
+		}
+		if err = b.store.AddSetting(ctx, name, sealed); models.Is(err, models.Conflict) {
+			sealed, err = b.store.Setting(ctx, name) // another server was first
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.secrets.Unseal(sealed, sealedFor)
 }
 
 func openResolver(config *Config, log *slog.Logger) (*resolver.Resolver, error) {

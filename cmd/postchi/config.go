@@ -75,6 +75,9 @@ type Config struct {
 		MaxMessage        Size `toml:"max_message" env:"MAX_MESSAGE"`
 		MaxRecipients     int  `toml:"max_recipients" env:"MAX_RECIPIENTS"`
 		ShowClientAddress bool `toml:"show_client_address" env:"SHOW_CLIENT_ADDRESS"`
+
+		Verify    bool          `toml:"verify" env:"VERIFY"`
+		FullGrace time.Duration `toml:"full_grace" env:"FULL_GRACE"`
 	} `toml:"smtp" envPrefix:"SMTP_"`
 
 	Limits struct {
@@ -85,6 +88,11 @@ type Config struct {
 		LoginIdle          time.Duration `toml:"login_idle" env:"LOGIN_IDLE"`
 		MinRate            int64         `toml:"min_rate" env:"MIN_RATE"`
 		MinRateOver        time.Duration `toml:"min_rate_over" env:"MIN_RATE_OVER"`
+
+		MailboxHour int64 `toml:"mailbox_hour" env:"MAILBOX_HOUR"`
+		MailboxDay  int64 `toml:"mailbox_day" env:"MAILBOX_DAY"`
+		DomainHour  int64 `toml:"domain_hour" env:"DOMAIN_HOUR"`
+		DomainDay   int64 `toml:"domain_day" env:"DOMAIN_DAY"`
 	} `toml:"limits" envPrefix:"LIMITS_"`
 
 	Defaults struct {
@@ -148,9 +156,11 @@ func defaults() *Config {
 	c.Blob.Driver, c.Blob.SegmentSize, c.Blob.MinFree = "seg", 256<<20, 64<<20
 	c.Auth.BcryptCost, c.Auth.MinPassword = 10, 12
 	c.SMTP.MaxMessage, c.SMTP.MaxRecipients = 50<<20, 1000
+	c.SMTP.Verify, c.SMTP.FullGrace = true, 3*24*time.Hour
 	c.Limits.NetworkConnections, c.Limits.MailboxSessions, c.Limits.NetworkSessions = 50, 50, 1000
 	c.Limits.Idle, c.Limits.LoginIdle = 5*time.Minute, time.Minute
 	c.Limits.MinRate, c.Limits.MinRateOver = 500, 30*time.Second
+	c.Limits.MailboxHour, c.Limits.MailboxDay, c.Limits.DomainHour, c.Limits.DomainDay = 300, 2_000, 3_000, 20_000
 	c.Defaults.Quota = 1 << 30
 	c.Domains.Proof = "required"
 	c.DKIM.Renew = 365 * 24 * time.Hour
@@ -166,6 +176,7 @@ func (c *Config) dev() {
 	c.Hostname, c.DataDir, c.User = "localhost", "data", ""
 	c.PublicURL = "http://127.0.0.1:8080"
 	c.TLS.Mode = "dev"
+	c.SMTP.Verify = false // no DNS knows of what is tried here
 	c.Listen = Listen{
 		MX: Addrs{"127.0.0.1:2525"}, Submission: Addrs{"127.0.0.1:2587"}, Submissions: Addrs{"127.0.0.1:2465"},
 		IMAP: Addrs{"127.0.0.1:2143"}, IMAPS: Addrs{"127.0.0.1:2993"},
@@ -365,7 +376,7 @@ func (c *Config) checkNumbers(bad func(string, ...any)) {
 	positive := map[string]int64{
 		"limits.network_connections": int64(c.Limits.NetworkConnections), "limits.mailbox_sessions": int64(c.Limits.MailboxSessions),
 		"limits.network_sessions": int64(c.Limits.NetworkSessions), "limits.idle": int64(c.Limits.Idle), "limits.login_idle": int64(c.Limits.LoginIdle),
-		"limits.min_rate": c.Limits.MinRate, "limits.min_rate_over": int64(c.Limits.MinRateOver),
+		"smtp.full_grace": int64(c.SMTP.FullGrace), "limits.min_rate": c.Limits.MinRate, "limits.min_rate_over": int64(c.Limits.MinRateOver),
 		"keep.bin": int64(c.Keep.Bin), "keep.events": int64(c.Keep.Events), "keep.logins": int64(c.Keep.Logins),
 	}
 	for key, n := range positive {
@@ -375,6 +386,13 @@ func (c *Config) checkNumbers(bad func(string, ...any)) {
 	}
 	if c.DKIM.Renew != 0 && c.DKIM.Renew < 14*24*time.Hour {
 		bad("dkim.renew is %v; it can be 0 (never) or 336h and more", c.DKIM.Renew)
+	}
+	for key, n := range map[string]int64{
+		"limits.mailbox_hour": c.Limits.MailboxHour, "limits.mailbox_day": c.Limits.MailboxDay, "limits.domain_hour": c.Limits.DomainHour, "limits.domain_day": c.Limits.DomainDay,
+	} {
+		if n < 0 {
+			bad("%s is below 0; 0 is no limit", key)
+		}
 	}
 	if c.Auth.Workers < 0 {
 		bad("auth.workers is below 0")
@@ -397,6 +415,12 @@ func resolverAddr(s string) (string, error) {
 	}
 	a, err := netip.ParseAddrPort(s)
 	return a.String(), err
+}
+
+// sendingLimits are the limits of recipients outside this server.
+func (c *Config) sendingLimits() models.SendingLimits {
+	l := &c.Limits
+	return models.SendingLimits{MailboxHour: l.MailboxHour, MailboxDay: l.MailboxDay, DomainHour: l.DomainHour, DomainDay: l.DomainDay}
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -12,6 +12,11 @@ import (
 // jobEvery is the pause between two rounds of cleaning up.
 const jobEvery = 10 * time.Minute
 
+const (
+	keepSending = 10 * 24 * time.Hour // a bounce is counted with the hour its message was accepted in
+	keepReplied = 8 * 24 * time.Hour  // nobody is answered twice in 7 days
+)
+
 // jobs cleans up until ctx ends: the bin, old records, dead blobs.
 func (s *server) jobs(ctx context.Context) {
 	var all sync.WaitGroup
@@ -52,6 +57,12 @@ func (s *server) clean(ctx context.Context) {
 		{"make DKIM keys", func() (int64, error) { return pieces(func() (int64, error) { return s.keys.Complete(ctx) }) }},
 		{"renew DKIM keys", func() (int64, error) { return pieces(func() (int64, error) { return s.keys.Renew(ctx) }) }},
 		{"retire DKIM keys", func() (int64, error) { return pieces(func() (int64, error) { return s.keys.Retire(ctx) }) }},
+		{"prune sending counters", func() (int64, error) {
+			return pieces(func() (int64, error) { return s.store.PruneSending(ctx, ago(keepSending)) })
+		}},
+		{"prune auto-replies", func() (int64, error) {
+			return pieces(func() (int64, error) { return s.store.PruneReplied(ctx, ago(keepReplied)) })
+		}},
 		{"sweep sessions", func() (int64, error) { return 0, s.store.Sessions(nil).Sweep(ctx) }},
 		{"maintain mail store", func() (int64, error) { return 0, s.mail.Maintain(ctx) }},
 	} {

@@ -67,9 +67,9 @@ func fullAtRcpt(t *testing.T, in *instance) {
 		t.Errorf("RCPT of another: %s", a)
 	}
 	c.smtp("RSET")
-	// A size that is announced and has no room is refused before it is sent.
+	// A size that is announced and can never have room is refused for good before it is sent.
 	c.smtp("MAIL FROM:<%s> SIZE=%d", quotaSender, 200<<10)
-	if a := c.smtp("RCPT TO:<race@quota.example>"); !a.is(452, "4.2.2 ") {
+	if a := c.smtp("RCPT TO:<race@quota.example>"); !a.is(552, "5.2.2 ") {
 		t.Errorf("RCPT for an announced size over the quota: %s", a)
 	}
 	c.smtp("RSET")

@@ -107,8 +107,11 @@ func (s *server) assemble(ctx context.Context) error {
 		return err
 	}
 	s.registry = prometheus.NewRegistry()
-	s.mailer, err = mailserver.New(s.mailConfig())
+	config, err := s.mailConfig(ctx)
 	if err != nil {
+		return err
+	}
+	if s.mailer, err = mailserver.New(config); err != nil {
 		return err
 	}
 	s.hasher = s.mailer.Auth().Hash
@@ -122,9 +125,13 @@ func (s *server) assemble(ctx context.Context) error {
 	return err
 }
 
-func (s *server) mailConfig() mailserver.Config {
+func (s *server) mailConfig(ctx context.Context) (mailserver.Config, error) {
 	c := s.config
-	return mailserver.Config{
+	srs, err := s.srsKey(ctx)
+	if err != nil {
+		return mailserver.Config{}, err
+	}
+	config := mailserver.Config{
 		Hostname: c.Hostname, DataDir: c.DataDir, TLS: s.certs.TLSConfig(),
 		DB: s.db, Blobs: s.blobs, Store: s.mail, Accounts: s.store,
 		Listeners: mailserver.Listeners{
@@ -135,8 +142,13 @@ func (s *server) mailConfig() mailserver.Config {
 		BcryptCost: c.Auth.BcryptCost, BcryptWorkers: c.Auth.Workers,
 		NetworkConnections: c.Limits.NetworkConnections, MailboxSessions: c.Limits.MailboxSessions, NetworkSessions: c.Limits.NetworkSessions,
 		Idle: c.Limits.Idle, LoginIdle: c.Limits.LoginIdle, MinRate: c.Limits.MinRate, MinRateOver: c.Limits.MinRateOver,
+		FullGrace: c.SMTP.FullGrace, SendingLimits: c.sendingLimits(), Signer: s.signer, SRSKey: srs,
 		Metrics: s.registry, Log: s.log,
 	}
+	if c.SMTP.Verify {
+		config.Resolver = s.resolver
+	}
+	return config, nil
 }
 
 func (s *server) panelConfig() panel.Config {
