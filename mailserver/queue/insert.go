@@ -97,8 +97,5 @@ func insertRecipients(ctx context.Context, tx *db.Tx, recipients []models.QueueR
 	return nil
 }
 
-// insertedTo remembers where the rows of a transaction that may commit soon are bound for.
-func (q *Queue) insertedTo([]models.QueueRecipient) {}
-
 // list is one repeated n times with commas between.
 func list(one string, n int) string { return strings.Repeat(one+", ", n-1) + one }

@@ -63,3 +63,6 @@ func (p Plan) next(now time.Time, failed int64, expires models.Micros) models.Mi
 	}
 	return at
 }
+
+// Plan returns the plan with its defaults.
+func (q *Queue) Plan() Plan { return q.config.Plan }

@@ -22,8 +22,11 @@ package queue
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/postchi/postchi/mailserver/outbound"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 )
@@ -52,11 +55,17 @@ type Letter struct {
 	Also func(ctx context.Context, tx *db.Tx) error
 }
 
-// Config is what a Queue needs. DB is required; without Send nothing is tried, which is what
-// commands want.
+// Sender makes attempts; *outbound.Client does.
+type Sender interface {
+	Send(ctx context.Context, m *outbound.Message) *outbound.Attempt
+}
+
+// Config is what a Queue needs. DB and Blobs are required; Open and Send only for Run.
 type Config struct {
 	DB     *db.DB
 	Blobs  Blobs
+	Open   func(ctx context.Context, blob models.ID) (Message, error) // the bytes of a message
+	Send   Sender
 	Events Events // nil = none
 
 	// Post sends a report. Its errors: temporary ones are tried again later; others end the
@@ -67,8 +76,16 @@ type Config struct {
 	// given up; nil = nobody.
 	OnFailure func(ctx context.Context, tx *db.Tx, item *models.QueueItem, recipients int64) error
 
-	Plan Plan
+	Plan           Plan
+	Concurrency    int           // attempts at once; 0 = 300
+	PerDestination int           // of them for one domain; 0 = 10
+	Lease          time.Duration // how long a claim lasts that is not renewed; 0 = 30 s
 
+	// Alone says that no other server sends from this database: claims of one that is gone are
+	// free at once.
+	Alone bool
+
+	Panicked func()           // told of a fault of ours in an attempt; nil = nobody
 	Hostname string           // of this server, in reports
 	Now      func() time.Time // nil = DB.Now
 	Log      *slog.Logger     // nil = none
@@ -76,10 +93,28 @@ type Config struct {
 
 // Queue is the outbound queue. Safe for concurrent use.
 type Queue struct {
-	config Config
-	log    *slog.Logger
-	now    func() time.Time
-	wake   chan struct{}
+	config   Config
+	log      *slog.Logger
+	now      func() time.Time
+	lease    time.Duration
+	schedule *schedule
+	claims   claims
+	away     atomic.Bool // the database does not answer
+
+	wake    chan struct{} // rows were inserted
+	ready   chan struct{} // the schedule has changed
+	lookAll chan struct{} // somebody wants everything looked through
+	slots   chan struct{} // workers
+	workers sync.WaitGroup
+
+	stopOnce sync.Once
+	stopping chan struct{} // nothing more is begun
+	stopped  chan struct{} // Run has returned
+	cutting  context.Context
+	cut      context.CancelFunc // ends the attempts under way
+
+	insertedMu sync.Mutex
+	inserted   map[flowKey]bool
 }
 
 // New returns the queue over a database; Run makes it work.
@@ -90,8 +125,23 @@ func New(c Config) *Queue {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Concurrency <= 0 {
+		c.Concurrency = 300
+	}
+	if c.PerDestination <= 0 {
+		c.PerDestination = 10
+	}
+	if c.Lease <= 0 {
+		c.Lease = defaultLease
+	}
 	c.Plan = c.Plan.withDefaults()
-	return &Queue{config: c, log: c.Log, now: c.Now, wake: make(chan struct{}, 1)}
+	q := &Queue{
+		config: c, log: c.Log, now: c.Now, lease: c.Lease, schedule: newSchedule(c.PerDestination, c.Now), claims: claims{byID: map[models.ID]*claim{}},
+		wake: make(chan struct{}, 1), ready: make(chan struct{}, 1), lookAll: make(chan struct{}, 1), slots: make(chan struct{}, c.Concurrency),
+		stopping: make(chan struct{}), stopped: make(chan struct{}), inserted: map[flowKey]bool{},
+	}
+	q.cutting, q.cut = context.WithCancel(context.Background())
+	return q
 }
 
 // Wake says that rows were committed: they are tried at once. It never blocks.

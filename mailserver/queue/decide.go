@@ -1,0 +1,73 @@
+package queue
+
+import (
+	"strings"
+	"time"
+
+	"github.com/postchi/postchi/mailserver/outbound"
+	"github.com/postchi/postchi/models"
+)
+
+// outcome is what becomes of a recipient after an attempt.
+type outcome struct {
+	*claim
+	result outbound.Result
+	status outbound.Status
+	state  string        // the recipient's next state, if it stays
+	stays  bool          // its row does: it is tried again, or its sender is still to be told
+	next   models.Micros // of one that is tried again
+	warn   bool          // its sender is to hear that it is late
+}
+
+// decide is the whole rule. It changes nothing.
+func (q *Queue) decide(item *models.QueueItem, c *claim, r outbound.Result, now time.Time) outcome {
+	o := outcome{claim: c, result: r, status: r.Status}
+	if o.status == outbound.Deferred && models.At(now) >= item.ExpiresAt {
+		o.status = outbound.Failed
+	}
+	switch o.status {
+	case outbound.Delivered:
+		// RFC 3461, section 5.2.2: if the other side reports we do not.
+		if wants(c.Notify, "SUCCESS") && !r.DSN && reportable(item) {
+			o.stays, o.state = true, models.RecipientRelayed
+		}
+	case outbound.Failed:
+		if reportable(item) && (c.Notify == "" || wants(c.Notify, "FAILURE")) {
+			o.stays, o.state = true, models.RecipientFailed
+		}
+	default:
+		o.stays, o.next = true, q.config.Plan.next(now, c.Attempts+1, item.ExpiresAt)
+		late := q.config.Plan.WarnAfter > 0 && c.WarnedAt == 0 && now.Sub(item.CreatedAt.Time()) >= q.config.Plan.WarnAfter
+		o.warn = late && reportable(item) && item.Kind == models.QueueSubmitted && (c.Notify == "" || wants(c.Notify, "DELAY"))
+	}
+	return o
+}
+
+// reportable reports whether anybody may be told: never for a null sender, nor of our own
+// reports and notices (RFC 5321, section 6.1).
+func reportable(item *models.QueueItem) bool {
+	return item.Sender != "" && (item.Kind == models.QueueSubmitted || item.Kind == models.QueueForward)
+}
+
+// wants reports whether NOTIFY (RFC 3461, section 4.1) names an event.
+func wants(notify, event string) bool {
+	for _, word := range strings.Split(notify, ",") {
+		if strings.EqualFold(strings.TrimSpace(word), event) {
+			return true
+		}
+	}
+	return false
+}
+
+// suppresses reports whether an answer says that the address itself takes no mail, now or ever:
+// then nothing more is to be sent there. A policy's or a full mailbox's no is none of these.
+func suppresses(item *models.QueueItem, r *outbound.Result) bool {
+	if item.Kind != models.QueueSubmitted || item.MailboxID == 0 || r.Status != outbound.Failed {
+		return false
+	}
+	switch r.Enhanced {
+	case "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1":
+		return true
+	}
+	return false
+}

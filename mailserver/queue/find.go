@@ -1,0 +1,67 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/postchi/postchi/models"
+)
+
+const (
+	// lookEvery is how often it is asked what has become due.
+	lookEvery = time.Second
+
+	// lookBack is how far that question reaches back: a row whose time is that of its message's
+	// arrival is committed a little later, perhaps by another process.
+	lookBack = 3 * time.Second
+
+	// allEvery is how often the whole queue is looked through, for what the short looks missed.
+	allEvery = 5 * time.Minute
+
+	pageFlows = 500
+)
+
+// due offers to the schedule what became due between two moments.
+func (q *Queue) due(ctx context.Context, from, to models.Micros) error {
+	rows, err := q.config.DB.SQL().QueryContext(ctx, "SELECT DISTINCT domain, flow FROM queue_recipients WHERE held = 0 AND next_at > ? AND next_at <= ? LIMIT ?", from, to, maxFlows)
+	found, err := all(rows, err, func(rows *sql.Rows, f *flowKey) error { return rows.Scan(&f.domain, &f.sender) })
+	for _, f := range found {
+		q.schedule.offer(f.domain, f.sender)
+	}
+	return err
+}
+
+// dueAtAll goes through all flows of the queue by the index, in pages.
+func (q *Queue) dueAtAll(ctx context.Context) error {
+	type head struct {
+		flowKey
+		first models.Micros
+	}
+	now := models.At(q.now())
+	last := flowKey{sender: -1}
+	for {
+		rows, err := q.config.DB.SQL().QueryContext(ctx, `SELECT domain, flow, MIN(next_at) FROM queue_recipients WHERE held = 0 AND domain >= ? AND (domain > ? OR flow > ?)
+			GROUP BY domain, flow ORDER BY domain, flow LIMIT ?`, last.domain, last.domain, last.sender, pageFlows)
+		page, err := all(rows, err, func(rows *sql.Rows, h *head) error { return rows.Scan(&h.domain, &h.sender, &h.first) })
+		if err != nil {
+			return err
+		}
+		for _, h := range page {
+			if h.first <= now {
+				q.schedule.offer(h.domain, h.sender)
+			}
+			last = h.flowKey
+		}
+		if len(page) < pageFlows {
+			return nil
+		}
+	}
+}
+
+// candidates returns recipients of a flow that are due, the oldest first.
+func (q *Queue) candidates(ctx context.Context, f *flow) ([]models.ID, error) {
+	rows, err := q.config.DB.SQL().QueryContext(ctx, "SELECT id FROM queue_recipients WHERE held = 0 AND domain = ? AND flow = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?",
+		f.domain, f.sender, models.At(q.now()), claimRows)
+	return all(rows, err, func(rows *sql.Rows, id *models.ID) error { return rows.Scan(id) })
+}

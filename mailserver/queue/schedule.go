@@ -1,0 +1,293 @@
+package queue
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+
+	"github.com/postchi/postchi/mailserver/outbound"
+	"github.com/postchi/postchi/models"
+)
+
+const (
+	// maxFlows bounds what is known to be due at once, some 300 bytes each; more are found again
+	// by the next look at the whole queue.
+	maxFlows = 50_000
+
+	// The pause after a destination could not be reached; it is shorter than the first step of
+	// the plan, so that each planned attempt is a real one.
+	firstPause = 30 * time.Second
+	lastPause  = 4 * time.Minute
+
+	// busyPause is the pause when as many connections to a destination's hosts are open as may be.
+	busyPause = time.Second
+)
+
+// schedule decides whose turn it is. Senders take turns; each offers its destinations in turn; a
+// destination takes as many workers as it has answered well so far, from one up to a limit. A
+// flow (sender and destination) whose destination has no room waits there, and comes back as
+// soon as there is some.
+type schedule struct {
+	perDestination int
+	now            func() time.Time
+
+	mu           sync.Mutex
+	destinations map[string]*destination
+	flows        map[flowKey]*flow
+	senders      map[models.ID]*sender
+	turn         []*sender // those with something ready, first comes next
+	pausing      pauses
+}
+
+type flowKey struct {
+	domain string
+	sender models.ID
+}
+
+// flow is what one sender has due for one destination.
+type flow struct {
+	flowKey
+	to     *destination
+	from   *sender
+	queued bool // in the sender's ready list, or parked
+	dry    bool // nothing due was left when it was last looked at
+	active int  // workers
+	offers int  // calls of offer
+
+	claiming sync.Mutex // one worker at a time looks for what is due
+}
+
+type sender struct {
+	ready []*flow
+	there bool // in turn
+	flows int
+}
+
+type destination struct {
+	domain   string
+	flows    int
+	active   int // workers
+	room     int // workers it may have
+	failures int // in a row
+	down     time.Time
+	why      outbound.Result // of the failure, while down
+	good     time.Time       // last success
+	pause    time.Time       // no worker before
+	pausing  bool
+	parked   []*flow
+}
+
+func newSchedule(perDestination int, now func() time.Time) *schedule {
+	return &schedule{perDestination: perDestination, now: now, destinations: map[string]*destination{}, flows: map[flowKey]*flow{}, senders: map[models.ID]*sender{}}
+}
+
+// offer says that a sender may have something due for a destination.
+func (s *schedule) offer(domain string, from models.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := flowKey{domain, from}
+	f := s.flows[key]
+	if f == nil {
+		if len(s.flows) >= maxFlows {
+			return
+		}
+		f = &flow{flowKey: key, to: s.destinations[domain], from: s.senders[from]}
+		if f.to == nil {
+			f.to = &destination{domain: domain, room: 1}
+			s.destinations[domain] = f.to
+		}
+		if f.from == nil {
+			f.from = &sender{}
+			s.senders[from] = f.from
+		}
+		s.flows[key] = f
+		f.from.flows++
+		f.to.flows++
+	}
+	f.dry = false
+	f.offers++
+	s.ready(f)
+}
+
+// ready puts a flow at the end of its sender's list; s.mu is held.
+func (s *schedule) ready(f *flow) {
+	if f.queued {
+		return
+	}
+	f.queued = true
+	f.from.ready = append(f.from.ready, f)
+	if !f.from.there {
+		f.from.there = true
+		s.turn = append(s.turn, f.from)
+	}
+}
+
+// turn is a flow in the hands of a worker.
+type turn struct {
+	*flow
+	offers int // when the turn began
+}
+
+// next returns the flow whose turn it is and counts a worker for it; nil if there is none now,
+// with the time until a destination's pause ends (0 = none pauses).
+func (s *schedule) next() (*turn, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resume()
+	for len(s.turn) > 0 {
+		from := s.turn[0]
+		s.turn = s.turn[1:]
+		f := from.ready[0]
+		from.ready[0] = nil
+		from.ready = from.ready[1:]
+		if from.there = len(from.ready) > 0; from.there {
+			s.turn = append(s.turn, from)
+		}
+		f.queued = false
+		if f.dry {
+			s.forget(f)
+			continue
+		}
+		if f.to.active >= f.to.room || f.to.pausing {
+			f.queued = true
+			f.to.parked = append(f.to.parked, f)
+			continue
+		}
+		f.active++
+		f.to.active++
+		s.ready(f) // others may work for it too
+		return &turn{f, f.offers}, 0
+	}
+	if len(s.pausing) > 0 {
+		return nil, max(s.pausing[0].pause.Sub(s.now()), time.Millisecond)
+	}
+	return nil, 0
+}
+
+// done ends a worker's turn; dry says that it saw nothing more that is due. What was offered
+// since the turn began it may not have seen.
+func (s *schedule) done(t *turn, dry bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := t.flow
+	f.active--
+	f.to.active--
+	if dry && f.offers == t.offers {
+		f.dry = true
+	}
+	s.forget(f)
+	s.unpark(f.to)
+}
+
+// unpark lets one of those that wait for a destination go on; s.mu is held.
+func (s *schedule) unpark(d *destination) {
+	for room := d.room - d.active; room > 0 && len(d.parked) > 0 && !d.pausing; room-- {
+		f := d.parked[0]
+		d.parked[0] = nil
+		d.parked = d.parked[1:]
+		f.queued = false
+		s.ready(f)
+	}
+}
+
+// forget drops a flow that is dry and idle, and what only it needed; s.mu is held.
+func (s *schedule) forget(f *flow) {
+	if !f.dry || f.active > 0 || f.queued || s.flows[f.flowKey] != f {
+		return
+	}
+	delete(s.flows, f.flowKey)
+	if f.from.flows--; f.from.flows == 0 {
+		delete(s.senders, f.sender)
+	}
+	f.to.flows--
+}
+
+// prune drops destinations that nothing is due for and that nothing is to be remembered of.
+func (s *schedule) prune() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	for name, d := range s.destinations {
+		if d.flows == 0 && d.active == 0 && !d.pausing && !now.Before(d.down) && now.Sub(d.good) > time.Minute {
+			delete(s.destinations, name)
+		}
+	}
+}
+
+// succeeded says that a destination took or refused a message: it gets room for one more.
+func (s *schedule) succeeded(d *destination) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.failures, d.down, d.good = 0, time.Time{}, s.now()
+	if d.room < s.perDestination {
+		d.room++
+	}
+	s.unpark(d)
+}
+
+// unreached says that no host of a destination could be reached. It returns true if that holds
+// for everything that is due for it: not while others are being served there.
+func (s *schedule) unreached(d *destination, why outbound.Result) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if now.Sub(d.good) < 30*time.Second && d.active > 1 {
+		d.room = max(1, d.active-1) // it takes fewer connections than we open
+		return false
+	}
+	d.failures++
+	d.room, d.why = 1, why
+	d.down = now.Add(min(firstPause<<min(d.failures-1, 4), lastPause))
+	return true
+}
+
+// isDown returns why a destination is not tried at the moment.
+func (s *schedule) isDown(d *destination) (outbound.Result, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return d.why, s.now().Before(d.down)
+}
+
+// busy lets a destination rest for a moment.
+func (s *schedule) busy(d *destination) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !d.pausing {
+		d.pausing, d.pause = true, s.now().Add(busyPause)
+		heap.Push(&s.pausing, d)
+	}
+}
+
+// resume ends the pauses that are over; s.mu is held.
+func (s *schedule) resume() {
+	now := s.now()
+	for len(s.pausing) > 0 && !now.Before(s.pausing[0].pause) {
+		d := heap.Pop(&s.pausing).(*destination)
+		d.pausing = false
+		s.unpark(d)
+	}
+}
+
+// forgive lets every destination be tried at once.
+func (s *schedule) forgive() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.destinations {
+		d.failures, d.down = 0, time.Time{}
+	}
+}
+
+// pauses is a heap, the first to end on top.
+type pauses []*destination
+
+func (p pauses) Len() int           { return len(p) }
+func (p pauses) Less(i, j int) bool { return p[i].pause.Before(p[j].pause) }
+func (p pauses) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
+func (p *pauses) Push(x any)        { *p = append(*p, x.(*destination)) }
+func (p *pauses) Pop() any {
+	old := *p
+	d := old[len(old)-1]
+	old[len(old)-1] = nil
+	*p = old[:len(old)-1]
+	return d
+}

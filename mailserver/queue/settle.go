@@ -1,0 +1,209 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/postchi/postchi/mailserver/outbound"
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
+)
+
+// settle writes what became of recipients of one message, and tells their sender what is to be
+// told. It goes on trying while the database is away, as long as the claims hold: between the
+// other side's 250 and this commit lies the only way to a second copy. assumed is the result of
+// an attempt for another message, if there was none for this one.
+func (q *Queue) settle(ctx context.Context, item *models.QueueItem, due []*claim, results []outbound.Result, assumed outbound.Result) {
+	now := q.now()
+	all := make([]outcome, len(due))
+	for i, c := range due {
+		all[i] = q.decide(item, c, results[i], now)
+	}
+	ctx = context.WithoutCancel(ctx)
+	for {
+		written, err := q.write(ctx, item, all, now)
+		if err == nil {
+			q.quiet(false, nil)
+			q.follow(ctx, item, written)
+			return
+		}
+		q.quiet(true, err)
+		if !anyValid(due) && !anyDelivered(all) || !q.restForWrite() {
+			q.log.Error("result of an attempt not written", "queue_id", item.ID, "domain", due[0].Domain, "status", all[0].status, "err", err)
+			return
+		}
+	}
+}
+
+// restForWrite waits before a result is written once more; false once the process ends.
+func (q *Queue) restForWrite() bool {
+	select {
+	case <-q.cutting.Done():
+		return false
+	case <-time.After(retryWrite):
+		return true
+	}
+}
+
+func anyValid(some []*claim) bool {
+	for _, c := range some {
+		if c.valid() {
+			return true
+		}
+	}
+	return false
+}
+
+func anyDelivered(all []outcome) bool {
+	for i := range all {
+		if all[i].status == outbound.Delivered {
+			return true
+		}
+	}
+	return false
+}
+
+// write is the transaction of settle. It returns the outcomes that were written: those whose
+// claims held.
+func (q *Queue) write(ctx context.Context, item *models.QueueItem, outcomes []outcome, now time.Time) (written []outcome, err error) {
+	err = q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		written = written[:0]
+		some := make([]*claim, len(outcomes))
+		for i := range outcomes {
+			some[i] = outcomes[i].claim
+		}
+		mine, err := q.mine(ctx, tx, some)
+		if err != nil {
+			return err
+		}
+		held := make(map[*claim]bool, len(mine))
+		for _, c := range mine {
+			held[c] = true
+		}
+		for i := range outcomes {
+			if held[outcomes[i].claim] {
+				written = append(written, outcomes[i])
+			}
+		}
+		return q.writeAll(ctx, tx, item, written, now)
+	})
+	return written, err
+}
+
+func (q *Queue) writeAll(ctx context.Context, tx *db.Tx, item *models.QueueItem, outcomes []outcome, now time.Time) error {
+	var gone []models.ID
+	failed := int64(0)
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.status == outbound.Failed {
+			failed++
+			if err := q.suppress(ctx, tx, item, o, now); err != nil {
+				return err
+			}
+		}
+		if !o.stays {
+			gone = append(gone, o.ID)
+			continue
+		}
+		if err := q.keep(ctx, tx, o, now); err != nil {
+			return err
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := affected(tx.ExecContext(ctx, "DELETE FROM queue_recipients WHERE id IN ("+list("?", len(gone))+")", idArgs(gone)...)); err != nil {
+			return err
+		}
+		if err := q.removeEmpty(ctx, tx, []models.ID{item.ID}); err != nil {
+			return err
+		}
+	}
+	if failed > 0 && q.config.OnFailure != nil {
+		return q.config.OnFailure(ctx, tx, item, failed)
+	}
+	return nil
+}
+
+// keep writes the row of a recipient that stays. One whose sender is to be told remains claimed
+// until it is; if that fails it is due with the end of the claim.
+func (q *Queue) keep(ctx context.Context, tx *db.Tx, o *outcome, now time.Time) error {
+	r := &o.result
+	owner, next := models.ID(0), o.next
+	if o.state != models.RecipientWaiting {
+		owner, next = q.config.DB.Process(), models.At(now.Add(q.lease))
+	}
+	_, err := affected(tx.ExecContext(ctx, `UPDATE queue_recipients SET state = ?, next_at = ?, attempts = attempts + 1, last_at = ?, host = ?, code = ?, enhanced = ?, detail = ?, reason = ?, owner = ?
+		WHERE id = ?`, o.state, next, models.At(now), models.Clip(r.Host, 255), r.Code, models.Clip(r.Enhanced, 64), models.Clip(r.Text, 2000), models.Clip(r.Reason, 255), owner, o.ID))
+	return err
+}
+
+// suppress notes an address that takes no mail. The first refusal's words stay.
+func (q *Queue) suppress(ctx context.Context, tx *db.Tx, item *models.QueueItem, o *outcome, now time.Time) error {
+	if !suppresses(item, &o.result) {
+		return nil
+	}
+	insert := "INSERT INTO suppressions (mailbox_id, address, customer_id, code, enhanced, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+	if tx.Dialect() == db.MySQL {
+		insert += "ON DUPLICATE KEY UPDATE at = at"
+	} else {
+		insert += "ON CONFLICT DO NOTHING"
+	}
+	_, err := tx.ExecContext(ctx, insert, item.MailboxID, strings.ToLower(o.Address), item.CustomerID, o.result.Code, o.result.Enhanced, models.Clip(o.result.Text, 2000), models.At(now))
+	if err != nil {
+		return fmt.Errorf("suppress address: %w", err)
+	}
+	return nil
+}
+
+// follow is what comes after the commit: events, and words to the sender.
+func (q *Queue) follow(ctx context.Context, item *models.QueueItem, written []outcome) {
+	var late, told []*claim
+	for i := range written {
+		o := &written[i]
+		q.recordOutcome(item, o)
+		c := o.claim
+		c.State, c.Host, c.Code, c.Enhanced, c.Detail, c.Reason, c.LastAt = o.state, o.result.Host, o.result.Code, o.result.Enhanced, o.result.Text, o.result.Reason, models.At(q.now())
+		c.Attempts++
+		switch {
+		case o.warn:
+			c.NextAt = o.next
+			late = append(late, c)
+		case o.stays && o.state != models.RecipientWaiting:
+			told = append(told, c)
+		}
+	}
+	if len(late) > 0 {
+		q.warn(ctx, item, late)
+	}
+	if len(told) > 0 {
+		q.report(ctx, item, told)
+	}
+}
+
+var eventOf = map[outbound.Status]models.EventKind{outbound.Delivered: models.EventSent, outbound.Failed: models.EventBounced, outbound.Deferred: models.EventDeferred}
+
+func (q *Queue) recordOutcome(item *models.QueueItem, o *outcome) {
+	r := &o.result
+	if o.status != outbound.Deferred {
+		q.log.Info(string(eventOf[o.status]), "queue_id", item.ID, "to", o.Address, "remote", r.Remote, "code", r.Code, "enhanced", r.Enhanced, "reason", r.Reason, "attempts", o.Attempts+1)
+	}
+	if q.config.Events == nil {
+		return
+	}
+	q.config.Events.Record(models.Event{
+		At: models.At(q.now()), Kind: eventOf[o.status], CustomerID: item.CustomerID, MailboxID: item.MailboxID, EnvelopeID: item.EnvelopeID, Direction: "out",
+		MessageID: item.MessageID, Sender: item.Sender, Recipient: o.Address, Subject: item.Subject, Remote: r.Remote, Code: r.Code, Enhanced: r.Enhanced,
+		Words: words(o), Detail: r.Text, Size: item.Size, QueueID: item.ID, Host: r.Host, TLS: r.TLS, Next: o.next,
+	})
+}
+
+// words is the key of an event's words: what happened, or the fault if it was none of the other
+// side's answers.
+func words(o *outcome) string {
+	kind := string(eventOf[o.status])
+	if o.result.Code == 0 && o.result.Reason != "" {
+		return kind + "." + o.result.Reason
+	}
+	return kind
+}

@@ -1,0 +1,198 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/postchi/postchi/mailserver/outbound"
+	"github.com/postchi/postchi/models"
+)
+
+// retryWrite is the pause before a result is written once more that the database did not take.
+const retryWrite = 500 * time.Millisecond
+
+// work claims what a flow has due, and tries it. dry says that nothing was left.
+func (q *Queue) work(ctx context.Context, f *flow) (dry bool) {
+	taken, more, err := q.take(ctx, f)
+	if err != nil {
+		if ctx.Err() == nil {
+			q.quiet(true, err)
+			q.schedule.busy(f.to)
+		}
+		return false
+	}
+	defer q.claims.drop(taken)
+	items, err := q.items(ctx, taken)
+	if err != nil {
+		q.schedule.busy(f.to)
+		q.back(ctx, taken)
+		return false
+	}
+	groups := grouped(taken)
+	for i, group := range groups {
+		if !q.group(ctx, f, items[group[0].QueueID], group) {
+			for _, rest := range groups[i:] {
+				q.back(ctx, rest)
+			}
+			return false
+		}
+		q.claims.drop(group)
+	}
+	return !more
+}
+
+// back gives claims back whose recipients were not tried.
+func (q *Queue) back(ctx context.Context, some []*claim) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := q.giveBack(ctx, some, models.At(q.now())); err != nil {
+		q.log.Debug("claims not given back", "err", err) // they run out
+	}
+}
+
+// grouped puts the recipients of one message together; they come sorted.
+func grouped(taken []*claim) (groups [][]*claim) {
+	for i, c := range taken {
+		if i == 0 || c.QueueID != taken[i-1].QueueID {
+			groups = append(groups, nil)
+		}
+		groups[len(groups)-1] = append(groups[len(groups)-1], c)
+	}
+	return groups
+}
+
+// group does what is due for one message and the recipients of one flow. It returns false if
+// nothing was done, and the destination is to rest.
+func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, group []*claim) bool {
+	if item == nil {
+		q.log.Error("recipients in the queue without their message", "queue_id", group[0].QueueID)
+		return true // their claims run out; they are shown to whoever looks at the queue
+	}
+	var due, told []*claim
+	for _, c := range group {
+		if c.State == models.RecipientWaiting {
+			due = append(due, c)
+		} else {
+			told = append(told, c)
+		}
+	}
+	if len(told) > 0 {
+		q.report(ctx, item, told)
+	}
+	if len(due) == 0 {
+		return true
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	if why, down := q.schedule.isDown(f.to); down {
+		q.settle(ctx, item, due, same(why, len(due)), why)
+		return true
+	}
+	a := q.attempt(ctx, item, due)
+	switch {
+	case a.Busy:
+		q.schedule.busy(f.to)
+		return false
+	case a.Unreached && a.Results[0].Status == outbound.Deferred:
+		if !q.schedule.unreached(f.to, a.Results[0]) {
+			q.schedule.busy(f.to)
+			return false
+		}
+	case !a.Unreached && answered(a.Results):
+		q.schedule.succeeded(f.to)
+	}
+	q.settle(ctx, item, due, a.Results, outbound.Result{})
+	return true
+}
+
+func same(r outbound.Result, n int) []outbound.Result {
+	out := make([]outbound.Result, n)
+	for i := range out {
+		out[i] = r
+	}
+	return out
+}
+
+// answered reports whether the other side said something to at least one recipient.
+func answered(results []outbound.Result) bool {
+	for i := range results {
+		if results[i].Code != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// attempt sends a message to some of its recipients, all of one domain.
+func (q *Queue) attempt(ctx context.Context, item *models.QueueItem, due []*claim) *outbound.Attempt {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // a shutdown waits for it, and cuts it in the end
+	defer cancel()
+	stop := context.AfterFunc(q.cutting, cancel)
+	defer stop()
+	blob, err := q.config.Open(ctx, item.BlobID)
+	if err != nil {
+		q.log.Error("message of the queue not readable", "queue_id", item.ID, "blob", item.BlobID, "err", err)
+		return &outbound.Attempt{Results: same(outbound.Result{Enhanced: "4.3.0", Reason: outbound.ReasonMessage, Text: "the message cannot be read at the moment"}, len(due))}
+	}
+	defer blob.Close()
+	m := &outbound.Message{
+		Domain: due[0].Domain, MailboxID: item.MailboxID, DomainID: item.DomainID, Sender: item.Sender, Ret: item.Ret, EnvID: item.EnvID,
+		Prefix: item.Prefix, Body: blob, Size: blob.Size(), Recipients: make([]outbound.Recipient, len(due)),
+		Hold: func() error {
+			for _, c := range due {
+				if !c.valid() {
+					return errLost
+				}
+			}
+			return nil
+		},
+	}
+	for i, c := range due {
+		m.Recipients[i] = outbound.Recipient{Address: c.Address, Original: c.Original, Notify: c.Notify}
+	}
+	start := time.Now()
+	a := q.config.Send.Send(ctx, m)
+	q.log.Debug("attempt", "queue_id", item.ID, "domain", m.Domain, "recipients", len(due), "status", a.Results[0].Status, "code", a.Results[0].Code,
+		"reason", a.Results[0].Reason, "remote", a.Results[0].Remote, "took", time.Since(start))
+	return a
+}
+
+// items reads the messages of recipients.
+func (q *Queue) items(ctx context.Context, taken []*claim) (map[models.ID]*models.QueueItem, error) {
+	if len(taken) == 0 {
+		return nil, nil
+	}
+	seen := map[models.ID]bool{}
+	var ids []models.ID
+	for _, c := range taken {
+		if !seen[c.QueueID] {
+			seen[c.QueueID] = true
+			ids = append(ids, c.QueueID)
+		}
+	}
+	rows, err := q.config.DB.SQL().QueryContext(ctx, `SELECT id, blob_id, envelope_id, kind, sender, mailbox_id, domain_id, customer_id, prefix, size, message_id, subject,
+		ret, envid, language, held, created_at, expires_at FROM queue WHERE id IN (`+list("?", len(ids))+")", idArgs(ids)...)
+	found, err := all(rows, err, func(rows *sql.Rows, i *models.QueueItem) error {
+		return rows.Scan(&i.ID, &i.BlobID, &i.EnvelopeID, &i.Kind, &i.Sender, &i.MailboxID, &i.DomainID, &i.CustomerID, &i.Prefix, &i.Size, &i.MessageID, &i.Subject,
+			&i.Ret, &i.EnvID, &i.Language, &i.Held, &i.CreatedAt, &i.ExpiresAt)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read messages of the queue: %w", err)
+	}
+	out := make(map[models.ID]*models.QueueItem, len(found))
+	for i := range found {
+		out[found[i].ID] = &found[i]
+	}
+	return out, nil
+}
+
+// Message is the bytes of a queued message; blob.Reader is one.
+type Message interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
