@@ -25,6 +25,7 @@ type Account struct {
 	LoginOff bool
 	SendOff  bool
 	Held     bool   // what it sends waits in the queue
+	Logouts  int64  // how often all of its sessions were ended; those that began before are over
 	Unproven bool   // its domain is pending: it sends to mailboxes of its own customer only
 	Language string // of words to its owner; "" = not chosen
 	Reason   string // why, in the words of who switched it off

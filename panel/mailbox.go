@@ -232,6 +232,7 @@ type mailboxPage struct {
 	Row     *models.MailboxRow
 	Token   string
 	Logins  []loginView
+	Clients sessionsView
 	Blocks  []blockView
 	BinDays int
 }
@@ -255,6 +256,9 @@ func (p *Panel) mailboxPage(r *request, forms *mailboxForms) error {
 	page.Secret = true
 	page.Nav, page.Here = "mailboxes", mailboxPath(row.Address)
 	if page.Logins, err = r.logins(row.Address); err != nil {
+		return err
+	}
+	if page.Clients, err = r.sessions(row.Address); err != nil {
 		return err
 	}
 	blocks, err := p.Service.Blocks(r.ctx(), r.viewer, row.Address)

@@ -12,6 +12,7 @@ func (p *Panel) mailboxEditRoutes() []route {
 		{http.MethodPost, "/mailboxes/:address/password", users, p.setMailboxPassword, 0},
 		{http.MethodPost, "/mailboxes/:address/quota", users, p.setMailboxQuota, 0},
 		{http.MethodPost, "/mailboxes/:address/switches", users, p.setMailboxSwitches, 0},
+		{http.MethodPost, "/mailboxes/:address/sessions", users, p.endSessions, 0},
 		{http.MethodPost, "/mailboxes/:address/unblock", users, p.unblock, 0},
 		{http.MethodPost, "/mailboxes/:address/test", users, p.sendTest, 0},
 		{http.MethodPost, "/mailboxes/:address/delete", users, p.deleteMailbox, 0},

@@ -29,6 +29,7 @@ import (
 
 // fixture is a panel over real services on a fresh database. The mail store alone is a stand-in.
 type fixture struct {
+	wires   *wires
 	t       testing.TB
 	db      *db.DB
 	store   *store.Store
@@ -114,7 +115,7 @@ const (
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{t: t, now: time.Now(), mail: &mail{}}
+	f := &fixture{t: t, now: time.Now(), mail: &mail{}, wires: &wires{}}
 	f.setup = clientsetup.Server{Host: "mail.example.net", Trust: clientsetup.TrustTrial, CAFile: "data/ca.pem", Listeners: []clientsetup.Listener{
 		{Protocol: clientsetup.POP3, Security: clientsetup.TLS, Port: 2995}, {Protocol: clientsetup.POP3, Security: clientsetup.StartTLS, Port: 2110},
 		{Protocol: clientsetup.SMTP, Security: clientsetup.TLS, Port: 2465}, {Protocol: clientsetup.SMTP, Security: clientsetup.StartTLS, Port: 2587}}}
@@ -123,7 +124,7 @@ func newFixture(t testing.TB) *fixture {
 	if f.store, err = store.New(f.db, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	f.service, err = service.New(service.Config{Store: f.store, Mail: f.mail, Sender: f.mail, Hash: hashForTests, Defaults: service.Defaults{Quota: 1 << 30}, DevMode: true, Now: f.clock})
+	f.service, err = service.New(service.Config{Store: f.store, Mail: f.mail, Sender: f.mail, Sessions: f.wires, Hash: hashForTests, Defaults: service.Defaults{Quota: 1 << 30}, DevMode: true, Now: f.clock})
 	if err != nil {
 		t.Fatal(err)
 	}

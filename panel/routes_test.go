@@ -110,6 +110,7 @@ var forms = map[string][]string{
 	"/mailboxes/:address/password":   {"password", "correct-horse-new"},
 	"/mailboxes/:address/quota":      {"quota", "2", "quota_unit", "GB"},
 	"/mailboxes/:address/switches":   {"login", "on", "reason", "a test"},
+	"/mailboxes/:address/sessions":   {"session", "1"},
 	"/mailboxes/:address/unblock":    {"network", "192.0.2.1"},
 	"/mailboxes/:address/purge":      {"typed", "%a"},
 }

@@ -43,6 +43,7 @@ type base struct {
 
 	resolver *resolver.Resolver
 	service  *service.Service
+	sessions service.Sessions                                           // nil in commands
 	hasher   func(ctx context.Context, password string) (string, error) // nil = bcrypt in the caller's goroutine
 	closers  []func() error
 }

@@ -14,7 +14,7 @@ import (
 
 func (c *cli) mailboxCommand() *cobra.Command {
 	return noun("mailbox", "Mailboxes", c.mailboxAdd(), c.mailboxList(), c.mailboxShow(), c.mailboxPasswd(), c.mailboxQuota(),
-		c.mailboxSuspend(), c.mailboxResume(), c.mailboxRemove(), c.mailboxRestore())
+		c.mailboxSuspend(), c.mailboxResume(), c.mailboxLogout(), c.mailboxRemove(), c.mailboxRestore())
 }
 
 func (c *cli) mailboxAdd() *cobra.Command {
@@ -200,6 +200,17 @@ func (c *cli) mailboxSuspend() *cobra.Command {
 	cmd.Flags().BoolVar(&receive, "receive", false, "stop receiving")
 	cmd.Flags().StringVar(&reason, "reason", "", "shown to the owner and, for receiving, to senders")
 	return cmd
+}
+
+func (c *cli) mailboxLogout() *cobra.Command {
+	return &cobra.Command{Use: "logout ADDRESS", Short: "End all connections of a mailbox", Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
+		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
+			if err := b.service.LogOut(ctx, v, args[0]); err != nil {
+				return err
+			}
+			return c.done(nil, "All connections of %s end.", args[0])
+		})
+	}}
 }
 
 func (c *cli) mailboxResume() *cobra.Command {

@@ -34,6 +34,7 @@ var routeForms = map[string]string{
 	"/mailboxes/:address/password":   "password=" + testPassword,
 	"/mailboxes/:address/quota":      "quota=2&quota_unit=GB",
 	"/mailboxes/:address/switches":   "login=on&reason=a test",
+	"/mailboxes/:address/sessions":   "session=1",
 	"/mailboxes/:address/unblock":    "network=192.0.2.1",
 	"/mailboxes/:address/purge":      "typed={address}",
 }

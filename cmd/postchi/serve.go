@@ -115,6 +115,7 @@ func (s *server) assemble(ctx context.Context) error {
 		return err
 	}
 	s.hasher = s.mailer.Auth().Hash
+	s.sessions = liveSessions{s.mailer.Auth(), s.db}
 	if err := s.openService(s.mailer); err != nil {
 		return err
 	}

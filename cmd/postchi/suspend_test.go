@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,19 +13,24 @@ const cutOff = time.Second
 
 // open is one session at each door for mail, logged in.
 type open struct {
-	submission, pop *talk
+	submission, pop, imap *talk // the last in IDLE
 }
 
 func (in *instance) openSessions(t *testing.T, mailbox, password string) open {
 	t.Helper()
-	o := open{in.submission(t, mailbox, password), in.popTalk(t, "")}
+	o := open{in.submission(t, mailbox, password), in.popTalk(t, ""), in.imapTalk(t, mailbox, password)}
 	if line := o.pop.popLogin(mailbox, password); !strings.HasPrefix(line, "+OK") {
 		t.Fatalf("POP3 log-in of %s: %s", mailbox, line)
+	}
+	o.imap.ok(t, `ID ("name" "Tester" "version" "7")`)
+	o.imap.ok(t, "SELECT INBOX")
+	if line := o.imap.pop("i IDLE"); !strings.HasPrefix(line, "+") {
+		t.Fatalf("IDLE: %s", line)
 	}
 	return o
 }
 
-// expectCut watches both sessions from now on. What it returns checks that they have ended in
+// expectCut watches all sessions from now on. What it returns checks that they have ended in
 // time, and said why.
 func (o open) expectCut(t *testing.T) (check func(words string)) {
 	t.Helper()
@@ -42,23 +48,23 @@ func (o open) expectCut(t *testing.T) (check func(words string)) {
 		}()
 		return ended
 	}
-	submission, pop := watch(o.submission), watch(o.pop)
+	submission, pop, imap := watch(o.submission), watch(o.pop), watch(o.imap)
 	return func(words string) {
 		t.Helper()
-		for name, ended := range map[string]chan end{"submission": submission, "POP3": pop} {
+		for name, ended := range map[string]chan end{"submission": submission, "POP3": pop, "IMAP": imap} {
 			e := <-ended
 			t.Logf("open %s session ended %v after the command began (bound %v): %s", name, e.took, cutOff, e.last)
 			if e.err != nil || e.took > 10*cutOff {
 				t.Errorf("open %s session: %v after %v", name, e.err, e.took)
 			}
-			if !strings.Contains(e.last, words) || !strings.HasPrefix(e.last, "421 4.7.0 ") && !strings.HasPrefix(e.last, "-ERR ") {
+			if !strings.Contains(e.last, words) || !strings.HasPrefix(e.last, "421 4.7.0 ") && !strings.HasPrefix(e.last, "-ERR ") && !strings.HasPrefix(e.last, "* BYE ") {
 				t.Errorf("open %s session ended with %q, want %q in it", name, e.last, words)
 			}
 		}
 	}
 }
 
-// live checks that both sessions still work.
+// live checks that all sessions still work.
 func (o open) live(t *testing.T) {
 	t.Helper()
 	if a := o.submission.smtp("NOOP"); a.code != 250 {
@@ -66,6 +72,12 @@ func (o open) live(t *testing.T) {
 	}
 	if line := o.pop.pop("NOOP"); !strings.HasPrefix(line, "+OK") {
 		t.Errorf("NOOP: %s", line)
+	}
+	if line := o.imap.pop("DONE"); !strings.HasPrefix(line, "i OK") {
+		t.Errorf("DONE: %s", line)
+	}
+	if line := o.imap.pop("i IDLE"); !strings.HasPrefix(line, "+") {
+		t.Errorf("IDLE: %s", line)
 	}
 }
 
@@ -118,9 +130,10 @@ func TestSuspension(t *testing.T) {
 		t.Parallel()
 		in := newInstance(t, url)
 		in.start()
-		in.populate("off.example", "password", "login", "send", "receive", "bin", "customer", "other")
+		in.populate("off.example", "password", "login", "send", "receive", "bin", "customer", "other", "logout")
 		t.Run("group", func(t *testing.T) { // ends when the parallel ones in it have
 			t.Run("password", func(t *testing.T) { t.Parallel(); changedPassword(t, in) })
+			t.Run("log-out", func(t *testing.T) { t.Parallel(); loggedOut(t, in) })
 			t.Run("log-in", func(t *testing.T) { t.Parallel(); loginOff(t, in) })
 			t.Run("send", func(t *testing.T) { t.Parallel(); sendOff(t, in) })
 			t.Run("receive", func(t *testing.T) { t.Parallel(); receiveOff(t, in) })
@@ -143,6 +156,38 @@ func changedPassword(t *testing.T, in *instance) {
 	cut("The password was changed")
 	in.lets(t, mailbox, fresh)
 	other.live(t)
+}
+
+// loggedOut ends all connections of a mailbox, in the panel one of them; whoever has the password
+// comes again.
+func loggedOut(t *testing.T, in *instance) {
+	const mailbox = "logout@off.example"
+	const page = "/mailboxes/" + mailbox
+	o := in.openSessions(t, mailbox, testPassword)
+	cut := o.expectCut(t)
+	in.must(nil, "", "mailbox", "logout", mailbox)
+	cut("ended in the panel")
+	in.lets(t, mailbox, testPassword)
+
+	o = in.openSessions(t, mailbox, testPassword)
+	b := in.browser(t)
+	b.login("admin@localhost", in.password())
+	_, body, _ := strings.Cut(b.get(page).body, `id="live"`)
+	session := regexp.MustCompile(`(?s)IMAP.{1,80}Tester 7.*?name="session" value="(\d+)"`).FindStringSubmatch(body)
+	if session == nil {
+		t.Fatalf("the page of the mailbox does not show the connection:\n%s", tail(body, 6000))
+	}
+	b.post(page, page+"/sessions", "session", session[1])
+	if last, err := o.imap.ended(10 * cutOff); err != nil || !strings.HasPrefix(last, "* BYE This connection was ended in the panel") {
+		t.Errorf("the IMAP session: %q, %v", last, err)
+	}
+	if line := o.pop.pop("NOOP"); !strings.HasPrefix(line, "+OK") {
+		t.Errorf("NOOP: %s", line)
+	}
+	o.imap = in.imapTalk(t, mailbox, testPassword)
+	cut = o.expectCut(t)
+	b.post(page, page+"/sessions")
+	cut("ended in the panel")
 }
 
 func loginOff(t *testing.T, in *instance) {

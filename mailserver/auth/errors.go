@@ -76,6 +76,10 @@ func errPasswordChanged() *models.Error {
 	return models.Errorf(models.Denied, "login.ended_password", "The password was changed. Log in again.")
 }
 
+func errLoggedOut() *models.Error {
+	return models.Errorf(models.Denied, "login.ended_logout", "This connection was ended in the panel. Log in again.")
+}
+
 func errDeleted() *models.Error {
 	return models.Errorf(models.Denied, "login.ended_deleted", "This account was deleted.")
 }

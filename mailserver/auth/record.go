@@ -49,6 +49,21 @@ func (r *recorder) add(l models.Login) {
 	r.pending[key] = &l
 }
 
+// rename moves one record to a client's name. If it is written already, another is added.
+func (r *recorder) rename(l models.Login, client string) {
+	key := l
+	key.FirstAt, key.LastAt, key.Count = 0, 0, 0
+	r.mu.Lock()
+	if have := r.pending[key]; have != nil {
+		if have.Count--; have.Count == 0 {
+			delete(r.pending, key)
+		}
+	}
+	r.mu.Unlock()
+	l.Client = client
+	r.add(l)
+}
+
 // take empties the buffer.
 func (r *recorder) take() []models.Login {
 	r.mu.Lock()

@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 // SessionInfo is what is known of a session that has logged in.
 type SessionInfo struct {
+	ID       int64           // within the process; set by Open
 	Account  *models.Account // as Login returned it
 	Protocol models.Protocol
 	Remote   netip.Addr
@@ -46,6 +49,7 @@ type sessions struct {
 	dirty   map[accountKey]struct{} // whose rows are to be read again
 	changed time.Time               // some account changed last
 	count   int
+	last    int64 // id of a session
 }
 
 func newSessions(perAccount, perNetwork int) *sessions {
@@ -61,8 +65,8 @@ const openRace = 10 * time.Second
 
 // Open enters a session after its log-in. end is called once, from a goroutine of its own and
 // within a second, when the account may no longer be logged in: Suspended with login.suspended
-// (arg reason) or login.suspended_bare, Denied with login.ended_password or
-// login.ended_deleted. Errors: login.sessions and login.sessions_network (arg max) of kind
+// (arg reason) or login.suspended_bare, Denied with login.ended_password, login.ended_logout
+// or login.ended_deleted. Errors: login.sessions and login.sessions_network (arg max) of kind
 // Limited.
 func (s *Service) Open(info SessionInfo, end func(reason *models.Error)) (*Session, error) {
 	info.Since = s.now()
@@ -79,6 +83,8 @@ func (s *Service) Open(info SessionInfo, end func(reason *models.Error)) (*Sessi
 		return nil, models.Errorf(models.Limited, "login.sessions_network",
 			"More than %d connections from your network are open.", r.perNetwork).With("max", r.perNetwork)
 	}
+	r.last++
+	sess.info.ID = r.last
 	if r.open[key] == nil {
 		r.open[key] = map[*Session]struct{}{}
 	}
@@ -154,7 +160,41 @@ func (s *Service) Live(mailbox models.ID) []SessionInfo {
 		info.Account = &account
 		list = append(list, info)
 	}
+	slices.SortFunc(list, func(a, b SessionInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return list
+}
+
+// EndSession ends one session of a mailbox like Open's end does, with login.ended_logout; false
+// if this process has no such session.
+func (s *Service) EndSession(mailbox models.ID, id int64) (found bool) {
+	s.endIf(accountKey{models.AccountMailbox, mailbox}, func(info *SessionInfo) *models.Error {
+		if info.ID != id {
+			return nil
+		}
+		found = true
+		return errLoggedOut()
+	})
+	return found
+}
+
+// Named notes what the client calls itself when it says so after its log-in, as most do that
+// speak IMAP. The record of the log-in gets the name if it was not written yet.
+func (sess *Session) Named(client string) {
+	s := sess.service
+	client = clean(client, maxLoginClient)
+	s.sessions.mu.Lock()
+	before := sess.info
+	sess.info.Client = client
+	s.sessions.mu.Unlock()
+	if client == "" || client == before.Client {
+		return
+	}
+	now := s.now()
+	s.recorder.rename(models.Login{
+		MailboxID: before.Account.ID, Name: before.Account.Name, Protocol: before.Protocol, Network: models.NetworkName(sess.network),
+		Client: clean(before.Client, maxLoginClient), OK: true,
+		Hour: models.At(now.Truncate(time.Hour)), FirstAt: models.At(now), LastAt: models.At(now), Count: 1,
+	}, client)
 }
 
 func (r *sessions) len() int {

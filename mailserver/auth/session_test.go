@@ -52,6 +52,7 @@ func TestSessionEnds(t *testing.T) {
 		key    string // "" = goes on
 	}{
 		{"password", func(a *models.Account) { a.Hash = hashOf(t, "another", bcrypt.MinCost) }, mailbox, models.Denied, "login.ended_password"},
+		{"logged out", func(a *models.Account) { a.Logouts++ }, mailbox, models.Denied, "login.ended_logout"},
 		{"log-in off", func(a *models.Account) { a.LoginOff, a.Reason = true, "spam" }, mailbox, models.Suspended, "login.suspended"},
 		{"bin", func(a *models.Account) { a.Deleted = true }, mailbox, models.Denied, "login.ended_deleted"},
 		{"removed", nil, mailbox, models.Denied, "login.ended_deleted"},

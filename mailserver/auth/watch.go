@@ -142,10 +142,13 @@ func (s *Service) recheck(ctx context.Context, key accountKey) error {
 		s.end(key, func(*models.Account) *models.Error { return errSuspended(account.Reason) })
 	default:
 		s.end(key, func(then *models.Account) *models.Error {
-			if s.rehashed.same(then.Hash, account.Hash) {
-				return nil
+			switch {
+			case !s.rehashed.same(then.Hash, account.Hash):
+				return errPasswordChanged()
+			case then.Logouts != account.Logouts:
+				return errLoggedOut()
 			}
-			return errPasswordChanged()
+			return nil
 		})
 	}
 	return nil
@@ -154,6 +157,11 @@ func (s *Service) recheck(ctx context.Context, key accountKey) error {
 // end ends the sessions of an account for which why returns an error, given the account as it
 // was at the log-in. They stay in the registry until they close.
 func (s *Service) end(key accountKey, why func(*models.Account) *models.Error) {
+	s.endIf(key, func(info *SessionInfo) *models.Error { return why(info.Account) })
+}
+
+// endIf is end for what only sessions differ in.
+func (s *Service) endIf(key accountKey, why func(*SessionInfo) *models.Error) {
 	r := s.sessions
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,7 +169,7 @@ func (s *Service) end(key accountKey, why func(*models.Account) *models.Error) {
 		if sess.ended {
 			continue
 		}
-		if reason := why(sess.info.Account); reason != nil {
+		if reason := why(&sess.info); reason != nil {
 			sess.ended = true
 			s.log.Info("session ended", "proto", string(sess.info.Protocol), "mailbox", sess.info.Account.Name, "reason", reason.Key)
 			if sess.end != nil {

@@ -180,7 +180,7 @@ func (s *session) refused(err error) error {
 		e = &models.Error{Kind: models.Denied, Key: "login.malformed", Msg: e.Msg}
 	}
 	if s.failed++; s.failed >= s.config.MaxFailures {
-		s.quit = true
+		s.quit, s.bye = true, "Too many wrong passwords."
 	}
 	return e
 }
@@ -196,12 +196,13 @@ func modelOf(err error) *models.Error {
 
 // enter begins the session of an account that has logged in.
 func (s *session) enter(r *request, account *models.Account) error {
-	release, err := s.config.Accounts.Open(s.ctx, account, s.remote, s.client, func(reason *models.Error) { s.end(reason, true) })
+	place, err := s.config.Accounts.Open(s.ctx, account, s.remote, s.client, func(reason *models.Error) { s.end(reason, true) })
 	if err != nil {
-		s.quit = true
-		return modelOf(err)
+		e := modelOf(err)
+		s.quit, s.bye = true, e.Msg
+		return e
 	}
-	s.release, s.account = release, account
+	s.place, s.account = place, account
 	s.log = s.log.With("mailbox", account.Name)
 	s.state = authenticated
 	s.errors = 0

@@ -88,6 +88,9 @@ func (s *session) id(*request) error {
 	}
 	name := oneLine(strings.TrimSpace(fields["name"] + " " + fields["version"]))
 	s.client = strings.ToValidUTF8(name[:min(len(name), maxClient)], "")
+	if s.place != nil {
+		s.place.Named(s.client)
+	}
 	s.out.WriteString("* ID (\"name\" \"Postchi\")\r\n")
 	return nil
 }

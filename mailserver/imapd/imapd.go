@@ -44,12 +44,19 @@ type Accounts interface {
 	// is shown to the client: kind Denied covers unknown and wrong alike, Suspended comes
 	// only after the right password; Limited, Unavailable and Internal are temporary.
 	Login(ctx context.Context, a Attempt) (*models.Account, error)
-	// Open counts a session of an account that has logged in, until release is called. end
+	// Open counts a session of an account that has logged in, until its place is closed. end
 	// is called, from any goroutine and at any time, when the session must stop: the account
 	// was suspended, removed, or has another password. Limited means too many sessions.
-	Open(ctx context.Context, account *models.Account, remote netip.Addr, client string, end func(reason *models.Error)) (release func(), err error)
+	Open(ctx context.Context, account *models.Account, remote netip.Addr, client string, end func(reason *models.Error)) (Place, error)
 	// Quota returns what a mailbox may hold, as it is now.
 	Quota(ctx context.Context, mailbox models.ID) (mailstore.Quota, error)
+}
+
+// Place is a session's place among those of its account.
+type Place interface {
+	// Named notes what the client calls itself, if it says so after its log-in.
+	Named(client string)
+	Close()
 }
 
 // Store is what a session asks of the mail store; *mailstore.Store is one.

@@ -49,7 +49,8 @@ type session struct {
 
 	account *models.Account
 	client  string // what it calls itself
-	release func() // the session's place among those of the account
+	place   Place  // among the sessions of the account; nil before log-in
+	bye     string // said at the end, if the session is ended by quit
 
 	// What the client has enabled.
 	rev2, utf8, condStore, qresync bool
@@ -122,6 +123,9 @@ func (s *session) run(implicitTLS bool) {
 			s.farewell(err)
 			return
 		}
+	}
+	if s.bye != "" {
+		s.out.Strings("* BYE ", oneLine(s.bye), "\r\n")
 	}
 	s.out.Flush()
 }
@@ -273,9 +277,9 @@ func (s *session) close() {
 		s.conn.Close() // giving back may need the database; the client does not wait for that
 	}
 	s.leave()
-	if s.release != nil {
-		s.release()
-		s.release = nil
+	if s.place != nil {
+		s.place.Close()
+		s.place = nil
 	}
 	if s.state != notAuthenticated {
 		s.log.Info("session ended", slog.Duration("took", time.Since(s.started)))

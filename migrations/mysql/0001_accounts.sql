@@ -97,6 +97,7 @@ CREATE TABLE IF NOT EXISTS mailboxes (
     purging        TINYINT NOT NULL DEFAULT 0,
     last_login_at  BIGINT NOT NULL DEFAULT 0,
     last_protocol  VARCHAR(64) NOT NULL DEFAULT '',
+    logouts        BIGINT NOT NULL DEFAULT 0,
     created_at     BIGINT NOT NULL,
     updated_at     BIGINT NOT NULL,
     password_at    BIGINT NOT NULL,

@@ -103,6 +103,7 @@ CREATE TABLE mailboxes (
     purging        INTEGER NOT NULL DEFAULT 0,
     last_login_at  INTEGER NOT NULL DEFAULT 0,
     last_protocol  TEXT NOT NULL DEFAULT '',
+    logouts        INTEGER NOT NULL DEFAULT 0,
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL,
     password_at    INTEGER NOT NULL

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"context"
 	"strings"
 	"sync"
@@ -98,6 +99,30 @@ func TestBlocks(t *testing.T) {
 		f.ok(f.PruneBlocks(f.ctx, 20))
 		if all, err = f.Blocks(f.ctx, 0); err != nil || len(all) != 0 {
 			t.Fatal(all, err)
+		}
+	})
+}
+
+func TestLastUsesAndLogOut(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		m := f.addMailbox(f.domain, "sara", nil)
+		login := func(p models.Protocol, client string, ok bool, at models.Micros) models.Login {
+			return models.Login{MailboxID: m.ID, Name: m.Address, Protocol: p, Network: "192.0.2.1", Client: client, OK: ok, LastAt: at}
+		}
+		f.ok(f.RecordLogins(f.ctx, []models.Login{login(models.ProtoIMAP, "K-9", true, 10), login(models.ProtoIMAP, "K-9", true, 2*3600*1e6), login(models.ProtoIMAP, "K-9", false, 9*3600*1e6),
+			login(models.ProtoPOP3, "", true, 20), login(models.ProtoIMAP, "mutt", true, 30)}))
+		uses, err := f.LastUses(f.ctx, m.ID, 0)
+		want := []models.LastUse{{Protocol: models.ProtoIMAP, Client: "K-9", At: 2 * 3600 * 1e6}, {Protocol: models.ProtoIMAP, Client: "mutt", At: 30}, {Protocol: models.ProtoPOP3, At: 20}}
+		if err != nil || !slices.Equal(uses, want) {
+			t.Errorf("%+v, %v", uses, err)
+		}
+		f.ok(f.LogOut(f.ctx, m.ID))
+		f.ok(f.LogOut(f.ctx, m.ID))
+		if a, err := f.AccountByID(f.ctx, models.AccountMailbox, m.ID); err != nil || a.Logouts != 2 {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if err := f.LogOut(f.ctx, 1); !models.Is(err, models.NotFound) {
+			t.Errorf("nobody: %v", err)
 		}
 	})
 }

@@ -30,10 +30,11 @@ type (
 
 // Config is what a Service needs. Store, Mail and Hash must be set.
 type Config struct {
-	Store  Store
-	Mail   Mail
-	Sender TestSender // nil: SendTest answers Unavailable
-	Keys   Keys       // nil: domains get no DKIM keys
+	Store    Store
+	Mail     Mail
+	Sender   TestSender // nil: SendTest answers Unavailable
+	Keys     Keys       // nil: domains get no DKIM keys
+	Sessions Sessions   // nil: there are no connections here
 
 	// Hash makes a bcrypt hash. It is called before a transaction, never inside one.
 	Hash func(ctx context.Context, password string) (string, error)
@@ -114,6 +115,8 @@ type Store interface {
 
 	Logins(ctx context.Context, mailbox models.ID, limit int) ([]models.Login, error)
 	Events(ctx context.Context, scope models.Scope, q models.EventQuery) ([]models.Event, error)
+	LastUses(ctx context.Context, mailbox models.ID, limit int) ([]models.LastUse, error)
+	LogOut(ctx context.Context, mailbox models.ID) error
 	MailboxBlocks(ctx context.Context, mailbox models.ID, now models.Micros) ([]models.LoginBlock, error)
 	DeleteBlocks(ctx context.Context, mailbox models.ID, network string) error
 

@@ -36,12 +36,12 @@ func (a accounts) Login(ctx context.Context, attempt imapd.Attempt) (*models.Acc
 }
 
 // Open implements imapd.Accounts.
-func (a accounts) Open(_ context.Context, account *models.Account, remote netip.Addr, client string, end func(*models.Error)) (func(), error) {
+func (a accounts) Open(_ context.Context, account *models.Account, remote netip.Addr, client string, end func(*models.Error)) (imapd.Place, error) {
 	session, err := a.service.Open(auth.SessionInfo{Account: account, Protocol: models.ProtoIMAP, Remote: remote, Client: client}, end)
 	if err != nil {
 		return nil, err
 	}
-	return session.Close, nil
+	return session, nil
 }
 
 // Quota implements imapd.Accounts.
