@@ -23,8 +23,10 @@ import (
 	"github.com/postchi/postchi/mailserver/imapd"
 	"github.com/postchi/postchi/mailserver/imapd/entry"
 	"github.com/postchi/postchi/mailserver/mailstore"
+	"github.com/postchi/postchi/mailserver/outbound"
 	"github.com/postchi/postchi/mailserver/pop3d"
 	"github.com/postchi/postchi/mailserver/pop3d/inbox"
+	"github.com/postchi/postchi/mailserver/queue"
 	"github.com/postchi/postchi/mailserver/smtpd"
 	"github.com/postchi/postchi/mailserver/srs"
 	"github.com/postchi/postchi/mailserver/trace"
@@ -72,6 +74,7 @@ type Config struct {
 	SRSKey   []byte          // of senders of forwarded mail; nil = they stay as they are
 
 	SendingLimits models.SendingLimits
+	Outbound      *Outbound // nil = nothing is sent to other servers
 
 	BcryptCost, BcryptWorkers        int
 	NetworkConnections               int // not logged in, from one network
@@ -91,6 +94,8 @@ type Server struct {
 	auth     *auth.Service
 	trace    *trace.Recorder
 	delivery *delivery.Delivery
+	queue    *queue.Queue
+	outbound *outbound.Client
 	gate     *conn.Gate
 	smtp     map[smtpd.Mode]*smtpd.Server
 	imap     *imapd.Server
@@ -110,6 +115,7 @@ func New(c Config) (*Server, error) {
 		PerMailbox: c.MailboxSessions, PerNetwork: c.NetworkSessions, Now: c.DB.Now, Log: c.Log,
 	})
 	s.trace = trace.New(trace.Config{Events: c.Accounts, Now: c.DB.Now, Log: c.Log})
+	s.openQueue()
 	s.delivery = delivery.New(s.deliveryConfig())
 	s.gate = conn.NewGate(conn.Limits{
 		PerNetwork: c.NetworkConnections, Idle: c.Idle, BeforeLogin: c.LoginIdle, MinRate: c.MinRate, MinRateOver: c.MinRateOver,
@@ -141,6 +147,9 @@ func (s *Server) deliveryConfig() delivery.Config {
 	config := delivery.Config{
 		Hostname: c.Hostname, Resolver: c.Accounts, Records: c.Accounts, Blobs: c.Blobs, Mailboxes: c.Store, Signer: c.Signer,
 		Events: s.trace, Limits: c.SendingLimits, FullGrace: c.FullGrace, Now: c.DB.Now, Log: c.Log,
+	}
+	if s.queue != nil {
+		config.Queue = s.queue
 	}
 	if c.SRSKey != nil {
 		config.SRS = &srs.Rewriter{Key: c.SRSKey, Now: c.DB.Now}
@@ -189,6 +198,8 @@ func (s *Server) Run(ctx context.Context) error {
 	parts.Go(func() { note(errs, s.auth.Run(life)) })
 	parts.Go(func() { s.trace.Run(life) })
 	parts.Go(func() { s.delivery.Run(life) })
+	sending := make(chan struct{})
+	go func() { defer close(sending); s.runQueue(ctx) }()
 	serve := func(all []net.Listener, options conn.Options, fn func(context.Context, net.Listener) error) {
 		for _, ln := range all {
 			listeners.Go(func() {
@@ -209,6 +220,7 @@ func (s *Server) Run(ctx context.Context) error {
 	serve(l.POP3S, pop3d.ListenOptions(true), func(ctx context.Context, ln net.Listener) error { return s.pop3.Serve(ctx, ln, true) })
 	<-ctx.Done()
 	listeners.Wait()
+	<-sending
 	// What was accepted until now is still recorded.
 	stop()
 	parts.Wait()
@@ -238,6 +250,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	all.Go(func() { errs <- s.imap.Shutdown(ctx) })
 	all.Go(func() { errs <- s.pop3.Shutdown(ctx) })
+	if s.queue != nil {
+		all.Go(func() { s.queue.Shutdown(ctx) })
+	}
 	all.Wait()
 	close(errs)
 	for err := range errs {

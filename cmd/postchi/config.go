@@ -119,6 +119,9 @@ type Config struct {
 		OnFailure     string        `toml:"on_failure" env:"ON_FAILURE"`
 	} `toml:"filters" envPrefix:"FILTERS_"`
 
+	Outbound OutboundConfig `toml:"outbound" envPrefix:"OUTBOUND_"`
+	Queue    QueueConfig    `toml:"queue" envPrefix:"QUEUE_"`
+
 	Keep struct {
 		Bin    time.Duration `toml:"bin" env:"BIN"`
 		Events time.Duration `toml:"events" env:"EVENTS"`
@@ -165,6 +168,7 @@ func defaults() *Config {
 	c.Domains.Proof = "required"
 	c.DKIM.Renew = 365 * 24 * time.Hour
 	c.Filters.DNSBLTimeout, c.Filters.RspamdTimeout, c.Filters.OnFailure = 5*time.Second, 20*time.Second, "accept"
+	c.Outbound, c.Queue = outboundDefaults()
 	c.Keep.Bin, c.Keep.Events, c.Keep.Logins = 30*24*time.Hour, 30*24*time.Hour, 90*24*time.Hour
 	return c
 }
@@ -176,6 +180,7 @@ func (c *Config) dev() {
 	c.Hostname, c.DataDir, c.User = "localhost", "data", ""
 	c.PublicURL = "http://127.0.0.1:8080"
 	c.TLS.Mode = "dev"
+	c.Outbound.Enabled = false
 	c.SMTP.Verify = false // no DNS knows of what is tried here
 	c.Listen = Listen{
 		MX: Addrs{"127.0.0.1:2525"}, Submission: Addrs{"127.0.0.1:2587"}, Submissions: Addrs{"127.0.0.1:2465"},
@@ -279,6 +284,8 @@ func (c *Config) check() []error {
 	c.checkListen(bad)
 	c.checkNumbers(bad)
 	c.checkFilters(bad)
+	c.Outbound.check(bad)
+	c.Queue.check(bad)
 	if _, err := resolverAddr(c.DNS.Resolver); err != nil {
 		bad("dns.resolver: %q is no address (192.0.2.53, 192.0.2.53:53, [2001:db8::53]:53)", c.DNS.Resolver)
 	}

@@ -43,6 +43,12 @@ func printed(v reflect.Value) string {
 		return strings.Join(x, ",")
 	case []string:
 		return "[]"
+	case []time.Duration:
+		all := make([]string, len(x))
+		for i := range x {
+			all[i] = printed(reflect.ValueOf(x[i]))
+		}
+		return strings.Join(all, ",")
 	}
 	return fmt.Sprint(v.Interface())
 }

@@ -140,6 +140,7 @@ func (s *server) mailConfig(ctx context.Context) (mailserver.Config, error) {
 			IMAP: s.bound["imap"], IMAPS: s.bound["imaps"], POP3: s.bound["pop3"], POP3S: s.bound["pop3s"],
 		},
 		MaxMessage: int64(c.SMTP.MaxMessage), MaxRecipients: c.SMTP.MaxRecipients, ShowClientAddress: c.SMTP.ShowClientAddress,
+		Outbound:   s.outboundConfig(),
 		BcryptCost: c.Auth.BcryptCost, BcryptWorkers: c.Auth.Workers,
 		NetworkConnections: c.Limits.NetworkConnections, MailboxSessions: c.Limits.MailboxSessions, NetworkSessions: c.Limits.NetworkSessions,
 		Idle: c.Limits.Idle, LoginIdle: c.Limits.LoginIdle, MinRate: c.Limits.MinRate, MinRateOver: c.Limits.MinRateOver,

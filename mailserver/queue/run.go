@@ -16,6 +16,7 @@ const lastWords = time.Second
 // Run tries what is due until ctx ends or Shutdown is called, and returns when no attempt is
 // under way any more.
 func (q *Queue) Run(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, q.cut) })()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer close(q.stopped)
