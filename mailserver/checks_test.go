@@ -37,7 +37,7 @@ func (o opinion) Check(context.Context, *filter.Message) (filter.Verdict, error)
 }
 
 func TestChecksWeighPoliciesAndFilters(t *testing.T) {
-	away := models.Unavailablef(errors.New("dns"), "later")
+	away := models.Errorf(models.Unavailable, "verify.dns", "later")
 	fail := func(d verify.Disposition) verify.Result {
 		return verify.Result{SPF: "fail", DMARC: "fail", Disposition: d, From: "bank.test", Fields: []byte("A: x\r\n"), Summary: "dmarc=fail"}
 	}

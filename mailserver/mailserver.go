@@ -167,11 +167,23 @@ func (s *Server) smtpConfig(mode smtpd.Mode) smtpd.Config {
 	}
 	if mode != smtpd.ModeMX {
 		config.Accounts, config.Mechanisms = smtpAccounts{s.auth, c.Accounts}, smtpMechanisms()
-	} else if c.Resolver != nil {
-		verifier := verify.New(verify.Config{Resolver: c.Resolver, Hostname: c.Hostname, Now: c.DB.Now, Log: c.Log})
-		config.Checks = &smtpChecks{hostname: c.Hostname, verify: verifier, filters: c.Filters}
+	} else if checks := s.checks(); checks != nil {
+		config.Checks = checks
 	}
 	return config
+}
+
+// checks returns what judges mail of other servers; nil if nothing is configured to.
+func (s *Server) checks() *smtpChecks {
+	c := s.config
+	if c.Resolver == nil && c.Filters == nil {
+		return nil
+	}
+	checks := &smtpChecks{hostname: c.Hostname, filters: c.Filters}
+	if c.Resolver != nil {
+		checks.verify = verify.New(verify.Config{Resolver: c.Resolver, Hostname: c.Hostname, Now: c.DB.Now, Log: c.Log})
+	}
+	return checks
 }
 
 // Auth is the one door of log-ins, which the panel uses too.

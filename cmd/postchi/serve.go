@@ -150,7 +150,8 @@ func (s *server) mailConfig(ctx context.Context) (mailserver.Config, error) {
 	if c.SMTP.Verify {
 		config.Resolver = s.resolver
 	}
-	return config, nil
+	config.Filters, err = c.filterChain(s.resolver, s.log)
+	return config, err
 }
 
 func (s *server) panelConfig() panel.Config {
