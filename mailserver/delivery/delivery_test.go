@@ -67,7 +67,7 @@ func each(t *testing.T, fn func(t *testing.T, p *place)) {
 	}
 }
 
-func parse(t *testing.T, s string) address.Address {
+func parse(t testing.TB, s string) address.Address {
 	t.Helper()
 	a, err := address.Parse(s)
 	if err != nil {

@@ -1,0 +1,179 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
+)
+
+func TestLetters(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		w.exec("UPDATE mailboxes SET quota_messages = 1 WHERE id = ?", w.account("sara").ID)
+		ran := 0
+		letter := Letter{Kind: models.QueueBounce, Body: []byte("From: <postmaster@example.com>\r\nSubject: x\r\n\r\nbody\r\n"), MailboxID: 5, CustomerID: 6, EnvelopeID: 7, Language: "fa",
+			Also: func(ctx context.Context, tx *db.Tx) error {
+				if tx != db.TxOf(ctx) {
+					t.Error("another transaction")
+				}
+				ran++
+				return nil
+			}}
+		for _, to := range []string{"sara@example.com", "sara@example.com", "x@out.test"} {
+			letter.To = to
+			w.ok(w.Post(w.ctx, letter))
+		}
+		if ran != 3 || w.holds("sara", "INBOX") != 2 { // its quota does not matter
+			t.Error(ran, w.holds("sara", "INBOX"))
+		}
+		items := w.items()
+		if len(items) != 1 || items[0].Kind != models.QueueBounce || items[0].Sender != "" || items[0].MailboxID != 5 || items[0].CustomerID != 6 || items[0].EnvelopeID != 7 ||
+			!strings.HasPrefix(string(items[0].Prefix), "DKIM-Signature: d=example.com") {
+			t.Errorf("%+v", items)
+		}
+		// What fails leaves nothing behind, here and elsewhere.
+		letter.Also = func(context.Context, *db.Tx) error { return errors.New("no") }
+		for _, to := range []string{"omid@example.com", "y@out.test"} {
+			letter.To = to
+			if err := w.Post(w.ctx, letter); !models.KindOf(err).Temporary() {
+				t.Error(err)
+			}
+		}
+		if w.holds("omid", "INBOX") != 0 || len(w.items()) != 1 {
+			t.Error("a letter without its rows")
+		}
+		letter.Also = nil
+		for to, temporary := range map[string]bool{"nobody@example.com": false, "": false, "x@": false} {
+			letter.To = to
+			if err := w.Post(w.ctx, letter); err == nil || models.KindOf(err).Temporary() != temporary {
+				t.Errorf("%q: %v", to, err)
+			}
+		}
+		w.exact()
+	})
+}
+
+const question = "From: Bob <bob@there.test>\r\nTo: sara@example.com\r\nMessage-ID: <q@there.test>\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\n\r\nbody\r\n"
+
+func (w *world) autoReply(local string, set string) {
+	w.t.Helper()
+	id := w.account(local).ID
+	w.exec("INSERT INTO auto_replies (mailbox_id, enabled, body, updated_at) VALUES (?, 1, ?, 1)", id, "من نیستم.\nSara")
+	if set != "" {
+		w.exec("UPDATE auto_replies SET "+set+" WHERE mailbox_id = ?", id)
+	}
+}
+
+func TestAutoReplies(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		w.autoReply("sara", "")
+		w.alias("info", models.AliasPlain, "sara@example.com")
+		w.alias("team", models.AliasGroup, "sara@example.com")
+		send := func(from, text string, to ...string) int64 {
+			t.Helper()
+			before := w.count("SELECT COUNT(*) FROM queue_recipients")
+			w.ok(w.send(from, text, to...))
+			w.later()
+			return w.count("SELECT COUNT(*) FROM queue_recipients") - before
+		}
+		if n := send("Bob@there.test", question, "sara@example.com"); n != 1 {
+			t.Fatal(n)
+		}
+		it := w.items()[0]
+		if it.Sender != "" || it.Kind != models.QueueNotice || it.MailboxID != w.account("sara").ID {
+			t.Errorf("%+v", it)
+		}
+		w.isReply(it)
+		if send("bob@there.test", question, "sara@example.com") != 0 {
+			t.Error("answered twice")
+		}
+		w.pass(7*24*time.Hour - time.Minute)
+		if send("bob@there.test", question, "sara@example.com") != 0 {
+			t.Error("answered twice in seven days")
+		}
+		w.pass(2 * time.Minute)
+		if send("bob@there.test", question, "sara@example.com") != 1 {
+			t.Error("not answered after seven days")
+		}
+		for name, c := range map[string]struct {
+			from, text string
+			to         string
+			want       int64
+		}{
+			"null sender":       {"", question, "sara@example.com", 0},
+			"not named":         {"a1@there.test", strings.Replace(question, "sara@", "list@", 1), "sara@example.com", 0},
+			"named in Cc":       {"a2@there.test", strings.Replace(question, "To: ", "Cc: x@y.test, Sara <SARA+x@Example.com>, ", 1), "sara@example.com", 1},
+			"by an alias":       {"a3@there.test", strings.Replace(question, "sara@", "info@", 1), "info@example.com", 1},
+			"by a group":        {"a4@there.test", strings.Replace(question, "sara@", "team@", 1), "team@example.com", 0},
+			"junk":              {"a5@there.test", "junk:" + question, "sara@example.com", 0},
+			"suspect":           {"a6@there.test", "suspect:" + question, "sara@example.com", 0},
+			"auto-generated":    {"a7@there.test", "Auto-Submitted: auto-generated\r\n" + question, "sara@example.com", 0},
+			"auto-replied":      {"a8@there.test", "auto-submitted: auto-replied (x)\r\n" + question, "sara@example.com", 0},
+			"not automatic":     {"a9@there.test", "Auto-Submitted: no\r\n" + question, "sara@example.com", 1},
+			"list":              {"b1@there.test", "List-Id: <x.y.test>\r\n" + question, "sara@example.com", 0},
+			"newsletter":        {"b2@there.test", "List-Unsubscribe: <http://x.test>\r\n" + question, "sara@example.com", 0},
+			"bulk":              {"b3@there.test", "Precedence: Bulk\r\n" + question, "sara@example.com", 0},
+			"suppressed":        {"b4@there.test", "X-Auto-Response-Suppress: DR, OOF, AutoReply\r\n" + question, "sara@example.com", 0},
+			"report":            {"b5@there.test", "Content-Type: multipart/report; boundary=x\r\n" + question, "sara@example.com", 0},
+			"no-reply":          {"no-reply@there.test", question, "sara@example.com", 0},
+			"donotreply":        {"DoNotReply+1@there.test", question, "sara@example.com", 0},
+			"daemon":            {"MAILER-DAEMON@there.test", question, "sara@example.com", 0},
+			"list owner":        {"owner-x@there.test", question, "sara@example.com", 0},
+			"list bounces":      {"x-bounces+sara=example.com@there.test", question, "sara@example.com", 0},
+			"list request":      {"x-request@there.test", question, "sara@example.com", 0},
+			"somebody else":     {"b6@there.test", question, "sara@example.com", 1},
+			"no auto-reply":     {"b7@there.test", strings.Replace(question, "sara@", "omid@", 1), "omid@example.com", 0},
+			"a header of blobs": {"b8@there.test", "To: " + strings.Repeat("a@b.test, ", 500) + "sara@example.com\r\nFrom: x@y.test\r\n\r\n", "sara@example.com", 1},
+		} {
+			if n := send(c.from, c.text, c.to); n != c.want {
+				t.Errorf("%s: %d answers", name, n)
+			}
+		}
+		// Two away from their desks do not answer each other.
+		w.autoReply("omid", "")
+		w.ok(w.send("omid@example.com", strings.Replace(question, "bob@there.test", "omid@example.com", 1), "sara@example.com"))
+		w.later()
+		w.later()
+		if a, b := w.holds("omid", "INBOX"), w.holds("sara", "INBOX"); a != 2 || b == 0 {
+			t.Error(a, b)
+		}
+		for set, want := range map[string]int64{"enabled = 0": 0, "enabled = 1, starts_at = 1": 1, "starts_at = 9000000000000000": 0, "starts_at = 0, ends_at = 1000": 0} {
+			w.exec("UPDATE auto_replies SET " + set)
+			if n := send(strings.ReplaceAll(set, " ", "")+"@there.test", question, "sara@example.com"); n != want {
+				t.Errorf("%s: %d answers", set, n)
+			}
+			w.exec("UPDATE auto_replies SET enabled = 1, starts_at = 0, ends_at = 0")
+		}
+	})
+}
+
+// isReply checks an answer as it lies in the queue.
+func (w *world) isReply(it models.QueueItem) {
+	w.t.Helper()
+	r, err := w.Blobs.Open(w.ctx, it.BlobID)
+	w.ok(err)
+	defer r.Close()
+	b := make([]byte, 4096)
+	n, _ := r.Read(b)
+	got := string(b[:n])
+	for _, want := range []string{
+		"\r\nFrom: <sara@example.com>\r\nTo: <Bob@there.test>\r\nSubject: =?utf-8?b?UmU6IGNhZsOp?=\r\n", "\r\nIn-Reply-To: <q@there.test>\r\nReferences: <q@there.test>\r\nAuto-Submitted: auto-replied\r\n",
+		"\r\n\r\n2YXZhiDZhtuM2LPYqtmFLg0KU2FyYQ0K\r\n",
+	} {
+		if !strings.Contains(got, want) {
+			w.t.Errorf("%q is not in %q", want, got)
+		}
+	}
+	if w.count("SELECT answered FROM auto_replies") != 1 {
+		w.t.Error("not counted")
+	}
+	i := slices.IndexFunc(w.trail.all, func(e models.Event) bool { return e.Kind == models.EventReplied })
+	if i < 0 || w.trail.all[i].Recipient != "Bob@there.test" || w.trail.all[i].EnvelopeID == 0 {
+		w.t.Errorf("%+v", w.trail.all)
+	}
+}
