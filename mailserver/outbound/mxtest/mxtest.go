@@ -52,7 +52,8 @@ type Message struct {
 	To         []string // addresses
 	Data       []byte   // as it came after DATA, dots and all, without the end
 	TLS        bool
-	Conn       int // number of the connection
+	Conn       int       // number of the connection
+	At         time.Time // directly before it was answered with 250
 }
 
 // Config is how a server is.
@@ -339,7 +340,7 @@ func (d *dialogue) data(line string) bool {
 	if !ok {
 		return false
 	}
-	d.got.Data, d.got.TLS, d.got.Conn = body, d.secure, d.number
+	d.got.Data, d.got.TLS, d.got.Conn, d.got.At = body, d.secure, d.number, time.Now()
 	_, alive = d.say(End, "", "")
 	if alive && d.last == "" {
 		// Counted before the answer is sent: whoever has the answer finds the message here.
