@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/models/db/dbtest"
 )
@@ -204,6 +205,15 @@ func TestQuota(t *testing.T) {
 	c.want("COPY 1 Sent", "OK [COPYUID")
 	c.want("APPEND INBOX {5}", "NO [OVERQUOTA]")
 	c.want("STATUS Sent (MESSAGES DELETED-STORAGE)", "OK", "* STATUS Sent (MESSAGES 1 DELETED-STORAGE 0)")
+	// What the panel shows is the same, but for the unit.
+	row, err := h.accounts.MailboxByID(t.Context(), models.Everything(), m.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row.Usage != (models.MailboxUsage{Bytes: 3 * int64(len(first)), Messages: 3}) {
+		t.Errorf("the panel shows %+v", row.Usage)
+	}
+	c.want("GETQUOTAROOT Sent", "OK", "* QUOTAROOT Sent mailbox", fmt.Sprintf("* QUOTA mailbox (STORAGE %d 4 MESSAGE %d 3)", (row.Usage.Bytes+1023)/1024, row.Usage.Messages))
 }
 
 func TestMultiAppend(t *testing.T) {

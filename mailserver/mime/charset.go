@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
 	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
 
@@ -21,7 +22,9 @@ var aliases = map[string]encoding.Encoding{
 	"cp1258": charmap.Windows1258, "cp437": charmap.CodePage437, "cp850": charmap.CodePage850, "cp852": charmap.CodePage852,
 	"cp858": charmap.CodePage858, "cp866": charmap.CodePage866, "arabic": charmap.ISO8859_6, "cp936": simplifiedchinese.GBK,
 	"hz-gb-2312": simplifiedchinese.HZGB2312, "gb2312": simplifiedchinese.GB18030, "gbk": simplifiedchinese.GB18030,
-	"utf-7": utf7{}, "utf7": utf7{}, "unicode-1-1-utf-7": utf7{}, "x-unicode-2-0-utf-7": utf7{},
+	// The index of the web takes it as little-endian whatever a byte order mark says.
+	"utf-16": unicode.UTF16(unicode.LittleEndian, unicode.UseBOM),
+	"utf-7":  utf7{}, "utf7": utf7{}, "unicode-1-1-utf-7": utf7{}, "x-unicode-2-0-utf-7": utf7{},
 }
 
 // unknown and ambiguous names are decoded by looking at the bytes.

@@ -122,6 +122,33 @@ func FuzzSearch(f *testing.F) {
 	})
 }
 
+// FuzzSort gives any text to the grammars of SORT and THREAD.
+func FuzzSort(f *testing.F) {
+	for _, s := range []string{"(REVERSE DATE SUBJECT) UTF-8 ALL", "RETURN (MIN ALL) (SIZE) US-ASCII OR SEEN 1:*", "REFERENCES UTF-8 TEXT x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		text = strings.NewReplacer("\n", "", "\r", "").Replace(text)
+		by, err := parse(t, text, func(p *Parser) []SortBy {
+			by, prog := p.Sort()
+			if p.Err() == nil && (prog.Charset == "" || prog.Root == nil || prog.Root.depth() > 2*AfterLogin.Nesting+2) {
+				t.Errorf("program %+v", prog)
+			}
+			return by
+		})
+		if err == nil && (len(by) == 0 || len(by) > 2*len(sortKeys)) {
+			t.Errorf("%d keys", len(by))
+		}
+		parse(t, text, func(p *Parser) string {
+			algorithm, prog := p.Thread()
+			if p.Err() == nil && (prog.Charset == "" || prog.Root == nil) {
+				t.Errorf("program %+v", prog)
+			}
+			return algorithm
+		})
+	})
+}
+
 func (s *Search) depth() int {
 	deepest := 0
 	for _, a := range s.Args {
