@@ -146,7 +146,7 @@ func (s *Server) deliveryConfig() delivery.Config {
 	c := s.config
 	config := delivery.Config{
 		Hostname: c.Hostname, Resolver: c.Accounts, Records: c.Accounts, Blobs: c.Blobs, Mailboxes: c.Store, Signer: c.Signer,
-		Events: s.trace, Limits: c.SendingLimits, FullGrace: c.FullGrace, Now: c.DB.Now, Log: c.Log,
+		Events: s.trace, Report: s.reports, Limits: c.SendingLimits, FullGrace: c.FullGrace, Now: c.DB.Now, Log: c.Log,
 	}
 	if s.queue != nil {
 		config.Queue = s.queue

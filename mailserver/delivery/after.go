@@ -98,7 +98,7 @@ func (d *Delivery) follow(e *Envelope, p *plan, id models.ID, c *mime.Contents, 
 	if answers != nil && answers.wanted {
 		d.afterwards("auto-reply", answers.send)
 	}
-	d.report(e, p, body)
+	d.report(e, c, body)
 }
 
 // Delivered is a message that was delivered here, with the recipients whose sender asked to be
@@ -106,9 +106,12 @@ func (d *Delivery) follow(e *Envelope, p *plan, id models.ID, c *mime.Contents, 
 type Delivered struct {
 	Envelope   *Envelope
 	At         models.Micros
-	Recipients []DeliveredTo
-	Header     []byte // of the message, as it was received
-	Language   string // of the sender, if it is one of ours
+	MessageID  string
+	Subject    string
+	Recipients []DeliveredTo // in mailboxes here
+	Expanded   []DeliveredTo // aliases that lead elsewhere, and to several
+	Header     []byte        // of the message, as it was received
+	Language   string        // of the sender, if it is one of ours
 }
 
 // DeliveredTo is one recipient of Delivered.
@@ -122,32 +125,38 @@ const maxReported = 64 << 10
 
 // report tells the sender of deliveries that he asked to be told of (RFC 3461, section 5.2.3).
 // Another server's sender is told only if he is known to stand behind the message.
-func (d *Delivery) report(e *Envelope, p *plan, body Body) {
+func (d *Delivery) report(e *Envelope, c *mime.Contents, body Body) {
 	if d.config.Report == nil || e.Account == nil && !e.Verified {
 		return
 	}
-	var done []DeliveredTo
-	for i := range p.local {
-		if r := &p.local[i]; !r.quiet && strings.Contains(r.notify, "SUCCESS") {
-			done = append(done, DeliveredTo{Original: r.original, Address: r.Address})
+	report := Delivered{Envelope: e, At: d.now(), MessageID: c.MessageID, Subject: c.BaseSubject}
+	for i := range e.Recipients {
+		r := &e.Recipients[i]
+		if r.Junk || r.Suspect || !strings.Contains(r.Notify, "SUCCESS") {
+			continue
 		}
+		to := DeliveredTo{Original: r.Original, Address: r.Address}
+		switch {
+		case len(r.Remote) == 0:
+			report.Recipients = append(report.Recipients, to)
+		case len(r.Local)+len(r.Remote) > 1 || r.Remote[0].Kind == models.RemoteGroup:
+			report.Expanded = append(report.Expanded, to)
+		} // else the next server reports, or the queue for it
 	}
-	if len(done) == 0 {
+	if len(report.Recipients)+len(report.Expanded) == 0 {
 		return
 	}
-	report := Delivered{Envelope: e, At: d.now(), Recipients: done, Header: headerOf(body)}
+	report.Header = headerOf(body)
 	letter := Letter{Kind: models.QueueBounce, To: e.Sender.String()}
 	letter.MailboxID, _, letter.CustomerID = e.owner()
 	if e.Account != nil {
 		report.Language, letter.Language = e.Account.Language, e.Account.Language
 	}
 	d.afterwards("report of a delivery", func(ctx context.Context) {
-		var err error
-		if letter.Body, err = d.config.Report(report); err == nil {
-			err = d.Post(ctx, letter)
-		}
-		if err != nil {
-			d.config.Log.Info("report of a delivery not sent", "to", letter.To, "err", err)
+		for _, letter.Body = range d.config.Report(&report) {
+			if err := d.Post(ctx, letter); err != nil {
+				d.config.Log.Info("report of a delivery not sent", "to", letter.To, "err", err)
+			}
 		}
 	})
 }

@@ -100,9 +100,9 @@ type Config struct {
 	// good. 0 is 3 days.
 	FullGrace time.Duration
 
-	// Report makes the report of a delivery that was asked for (RFC 3461, NOTIFY=SUCCESS);
+	// Report makes the reports of deliveries that were asked for (RFC 3461, NOTIFY=SUCCESS);
 	// nil = none.
-	Report func(Delivered) (body []byte, err error)
+	Report func(*Delivered) [][]byte
 
 	Now func() time.Time // nil = time.Now
 	Log *slog.Logger     // nil = none

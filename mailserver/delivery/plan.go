@@ -20,9 +20,8 @@ type plan struct {
 // copyTo is one copy for a mailbox here.
 type copyTo struct {
 	models.Recipient
-	junk             bool
-	quiet            bool // nothing is answered or reported: the sender may be another
-	original, notify string
+	junk  bool
+	quiet bool // nothing is answered or reported: the sender may be another
 }
 
 // item is one message for the queue: all recipients that are written to from the same sender and
@@ -59,7 +58,7 @@ func (d *Delivery) plan(e *Envelope) *plan {
 			if boxes != nil {
 				boxes[l.MailboxID] = true
 			}
-			p.local = append(p.local, copyTo{Recipient: *l, junk: r.Junk, quiet: stays, original: r.Original, notify: r.Notify})
+			p.local = append(p.local, copyTo{Recipient: *l, junk: r.Junk, quiet: stays})
 		}
 		for j := range r.Remote {
 			x := &r.Remote[j]

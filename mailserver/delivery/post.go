@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/postchi/postchi/mailserver/mailstore"
 	"github.com/postchi/postchi/mailserver/mime"
+	"github.com/postchi/postchi/mailserver/srs"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/address"
 	"github.com/postchi/postchi/models/db"
@@ -33,7 +35,7 @@ type Letter struct {
 // of its From has a key. Errors: temporary ones may go away; others mean that there is nobody at
 // the address. An error is to mean that nothing was stored and Also has changed nothing.
 func (d *Delivery) Post(ctx context.Context, l Letter) error {
-	to, err := address.Parse(l.To)
+	to, err := d.addressee(l.To)
 	if err != nil {
 		return err
 	}
@@ -72,6 +74,17 @@ func (d *Delivery) Post(ctx context.Context, l Letter) error {
 	}
 	d.recordLetter(&l, p, prepared.ID, contents)
 	return nil
+}
+
+// addressee reads the address of a letter. A report to one of ours that stands for a sender
+// elsewhere goes to him.
+func (d *Delivery) addressee(text string) (address.Address, error) {
+	if at := strings.LastIndexByte(text, '@'); d.config.SRS != nil && at > 0 && srs.Is(text[:at]) {
+		if origin, err := d.config.SRS.Reverse(address.Address{Local: text[:at], Domain: text[at+1:]}); err == nil {
+			return origin, nil
+		}
+	}
+	return address.Parse(text)
 }
 
 // letterRoute finds where a letter goes. Full mailboxes get it; those that are off do not.

@@ -177,3 +177,56 @@ func (w *world) isReply(it models.QueueItem) {
 		w.t.Errorf("%+v", w.trail.all)
 	}
 }
+
+// A report about forwarded mail goes to whom the message was from.
+func TestReportsOfForwardsGoToTheSender(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		w.alias("out", models.AliasPlain, "!x@out.test")
+		w.ok(w.send("A.Sender.With.A.Long.Name+and-a-long-tag-that-makes-it-so@there.test", text, "out@example.com"))
+		letter := Letter{Kind: models.QueueBounce, To: w.items()[0].Sender, Body: []byte("From: <x@y.test>\r\n\r\n")}
+		w.ok(w.Post(w.ctx, letter))
+		if got := w.queued(); len(got) != 2 || got[0] != "bounce <> A.Sender.With.A.Long.Name+and-a-long-tag-that-makes-it-so@there.test" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestReportsOfDeliveries(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		w.alias("many", models.AliasPlain, "omid@example.com", "!x@out.test")
+		w.alias("one", models.AliasPlain, "!y@out.test")
+		var got []*Delivered
+		w.config.Report = func(d *Delivered) [][]byte {
+			got = append(got, d)
+			return [][]byte{[]byte("From: <mailer-daemon@mail.example.net>\r\n\r\nreport\r\n")}
+		}
+		w.ok(w.send("sara@example.com", text, "omid@example.com SUCCESS,FAILURE", "many@example.com SUCCESS,FAILURE", "one@example.com SUCCESS", "z@out.test SUCCESS"))
+		w.later()
+		if len(got) != 1 || len(got[0].Recipients) != 1 || got[0].Recipients[0].Address != "omid@example.com" || len(got[0].Expanded) != 1 || got[0].Expanded[0].Address != "many@example.com" ||
+			got[0].Language != "fa" || got[0].MessageID != "1@b.test" || !strings.HasPrefix(string(got[0].Header), "From: ") || strings.Contains(string(got[0].Header), "body") {
+			t.Fatalf("%+v", got)
+		}
+		if w.holds("sara", "INBOX") != 1 {
+			t.Error("no report")
+		}
+		notify := map[string]string{}
+		rows, err := w.DB.SQL().QueryContext(w.ctx, "SELECT address, notify FROM queue_recipients")
+		w.ok(err)
+		defer rows.Close()
+		for rows.Next() {
+			var a, n string
+			w.ok(rows.Scan(&a, &n))
+			notify[a] = n
+		}
+		if notify["x@out.test"] != "FAILURE" || notify["y@out.test"] != "SUCCESS" || notify["z@out.test"] != "SUCCESS" {
+			t.Errorf("%v", notify)
+		}
+		// Nobody hears of a delivery only because somebody else has used his address.
+		w.ok(w.send("bob@there.test", text, "omid@example.com SUCCESS"))
+		w.ok(w.send("sara@example.com", text, "omid@example.com"))
+		w.later()
+		if len(got) != 1 {
+			t.Error("reported")
+		}
+	})
+}

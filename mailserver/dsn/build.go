@@ -102,7 +102,13 @@ func (r *Report) statusOf(p *Recipient) string {
 			valid = false
 		}
 	}
-	class := map[Kind]string{Failed: "5", Delayed: "4", Relayed: "2"}[r.Kind]
+	class := "2"
+	switch r.Kind {
+	case Failed:
+		class = "5"
+	case Delayed:
+		class = "4"
+	}
 	switch {
 	case valid && (parts[0] == class || r.Kind == Failed && parts[0] == "4"):
 		return p.Enhanced

@@ -19,6 +19,9 @@ const (
 	Failed  Kind = "failed"
 	Delayed Kind = "delayed"
 	Relayed Kind = "relayed"
+
+	Delivered Kind = "delivered" // into a mailbox here, asked for with NOTIFY=SUCCESS
+	Expanded  Kind = "expanded"  // by an alias that leads to several addresses, elsewhere too
 )
 
 // Recipient is one recipient that a report speaks of.

@@ -37,7 +37,7 @@ func report(kind Kind, language string) *Report {
 
 // TestGolden compares whole reports with files that were looked at once.
 func TestGolden(t *testing.T) {
-	for _, kind := range []Kind{Failed, Delayed, Relayed} {
+	for _, kind := range []Kind{Failed, Delayed, Relayed, Delivered, Expanded} {
 		for _, language := range []string{"en", "fa", ""} {
 			name := filepath.Join("testdata", strings.Trim(string(kind)+"-"+language, "-")+".eml")
 			got := readable(t, report(kind, language).Build())
