@@ -23,6 +23,7 @@ import (
 	"github.com/postchi/postchi/mailserver/imapd"
 	"github.com/postchi/postchi/mailserver/imapd/entry"
 	"github.com/postchi/postchi/mailserver/mailstore"
+	"github.com/postchi/postchi/mailserver/mtasts"
 	"github.com/postchi/postchi/mailserver/outbound"
 	"github.com/postchi/postchi/mailserver/pop3d"
 	"github.com/postchi/postchi/mailserver/pop3d/inbox"
@@ -96,6 +97,7 @@ type Server struct {
 	delivery *delivery.Delivery
 	queue    *queue.Queue
 	outbound *outbound.Client
+	policies *mtasts.Cache
 	gate     *conn.Gate
 	smtp     map[smtpd.Mode]*smtpd.Server
 	imap     *imapd.Server

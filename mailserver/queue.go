@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/x509"
 	"net/netip"
+	"sync"
 
 	"github.com/postchi/postchi/mailserver/delivery"
+	"github.com/postchi/postchi/mailserver/mtasts"
 	"github.com/postchi/postchi/mailserver/outbound"
 	"github.com/postchi/postchi/mailserver/queue"
 	"github.com/postchi/postchi/models"
@@ -14,11 +16,13 @@ import (
 
 // Outbound is how mail leaves for other servers.
 type Outbound struct {
-	Resolver  outbound.Resolver
+	Resolver interface {
+		outbound.Resolver
+		mtasts.Resolver
+	}
 	Relays    Relays
 	Unseal    func(sealed, context string) ([]byte, error)
-	Policies  outbound.Policies // nil = TLS is an opportunity everywhere
-	Smarthost *outbound.Relay   // for who has none of his own; nil = mail goes to its destination
+	Smarthost *outbound.Relay // for who has none of his own; nil = mail goes to its destination
 
 	Hostname       string     // in EHLO; "" = the server's
 	Port           int        // of other servers; 0 = 25
@@ -51,8 +55,9 @@ func (s *Server) openQueue() {
 	if hostname == "" {
 		hostname = c.Hostname
 	}
+	s.policies = mtasts.New(mtasts.Config{DB: c.DB, Resolver: o.Resolver, Roots: o.Roots, Private: o.Private, Log: c.Log})
 	s.outbound = outbound.New(outbound.Config{
-		Resolver: o.Resolver, Routes: &routes{o}, Policies: o.Policies, Hostname: hostname, Port: o.Port, Private: o.Private, Own: o.Own, Roots: o.Roots, Log: c.Log,
+		Resolver: o.Resolver, Routes: &routes{o}, Policies: s.policies, Hostname: hostname, Port: o.Port, Private: o.Private, Own: o.Own, Roots: o.Roots, Log: c.Log,
 	})
 	s.queue = queue.New(queue.Config{
 		DB: c.DB, Blobs: c.Blobs, Send: s.outbound, Events: s.trace, Plan: o.Plan, Concurrency: o.Concurrency, PerDestination: o.PerDestination,
@@ -70,8 +75,11 @@ func (s *Server) runQueue(ctx context.Context) {
 	if s.queue == nil {
 		return
 	}
+	var policies sync.WaitGroup
+	policies.Go(func() { s.policies.Run(ctx) })
 	s.queue.Run(ctx)
 	s.outbound.Close()
+	policies.Wait()
 }
 
 // routes finds smarthost and source address of what is sent.

@@ -49,6 +49,7 @@ var allowedImports = map[string][]string{
 	"mailserver/pop3d":                   {"models", "mailserver/conn"},
 	"mailserver/pop3d/inbox":             {"models", "models/db", "mailserver/auth", "mailserver/mailstore", "mailserver/pop3d"},
 	"mailserver/dsn":                     {"models/explain"},
+	"mailserver/mtasts":                  {"models", "models/db", "mailserver/outbound"},
 	"mailserver/outbound":                {"models"},
 	"mailserver/outbound/mxtest":         {},
 	"mailserver/queue":                   {"models", "models/db", "mailserver/dsn", "mailserver/outbound"},
