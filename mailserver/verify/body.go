@@ -5,7 +5,11 @@ import (
 	"crypto/sha256"
 	"hash"
 	"io"
+	"sync"
 )
+
+// buffers are for reading a body, and for its canonical forms.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 2*maxOut); return &b }}
 
 // bodyForm is a canonical form of the body, cut to a length in bytes; -1 is all of it (l= of
 // RFC 6376, section 3.5).
@@ -32,7 +36,9 @@ func bodyHashes(ctx context.Context, r io.Reader, wanted map[bodyForm]*bodyHash)
 	}
 	var writers []io.WriteCloser
 	for relaxed, hashes := range cuts {
-		writers = append(writers, &bodyWriter{w: allOf(hashes), relaxed: relaxed, out: make([]byte, 0, maxOut+4<<10)})
+		out := buffers.Get().(*[]byte)
+		defer buffers.Put(out)
+		writers = append(writers, &bodyWriter{w: allOf(hashes), relaxed: relaxed, out: (*out)[:0]})
 	}
 	if err := copyBody(ctx, writers, r); err != nil {
 		return err
@@ -47,7 +53,9 @@ func bodyHashes(ctx context.Context, r io.Reader, wanted map[bodyForm]*bodyHash)
 }
 
 func copyBody(ctx context.Context, writers []io.WriteCloser, r io.Reader) error {
-	buf := make([]byte, 32<<10)
+	pooled := buffers.Get().(*[]byte)
+	defer buffers.Put(pooled)
+	buf := (*pooled)[:maxOut]
 	for {
 		n, err := r.Read(buf)
 		for _, w := range writers {

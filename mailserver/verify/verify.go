@@ -153,8 +153,8 @@ func (v *Verifier) Verify(ctx context.Context, m Message) (*Result, error) {
 		return r, models.Unavailablef(err, "The message could not be read.")
 	}
 	if dmarc.unknown != nil {
-		return r, &models.Error{Kind: models.Unavailable, Key: "verify.dns", Err: dmarc.unknown,
-			Msg: "The DMARC policy of " + r.From + " cannot be looked up at the moment."}
+		return r, models.Errorf(models.Unavailable, "verify.dns", "The DMARC policy of %s cannot be looked up at the moment.", r.From).
+			With("domain", r.From).Because(dmarc.unknown)
 	}
 	return r, nil
 }
