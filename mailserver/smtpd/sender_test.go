@@ -98,18 +98,22 @@ func TestHonestSendersPass(t *testing.T) {
 	}
 }
 
-// The forms of the classic tests of open relays, from outside and, for the same recipients, from
-// a mailbox of ours.
+// relayForms are the forms of the classic tests of open relays.
+var relayForms = []string{
+	"victim@elsewhere.test", "\"victim@elsewhere.test\"", "victim%elsewhere.test@example.com", "victim%elsewhere.test",
+	"\"victim%elsewhere.test\"", "elsewhere.test!victim@example.com", "elsewhere.test!victim", "\"victim@elsewhere.test\"@example.com",
+	"victim@elsewhere.test@example.com", "victim%elsewhere.test@mail.example.net", "@example.com:victim@elsewhere.test",
+	"@mail.example.net,@example.com:victim@elsewhere.test", "victim%elsewhere.test@[127.0.0.1]", "victim@[127.0.0.1]", "elsewhere.test!victim@[127.0.0.1]",
+	"victim@elsewhere.test@[127.0.0.1]", "victim@sub.example.com", "victim@example.com.elsewhere.test", "victim@localhost", "victim@mail.example.net",
+	"victim@elsewhere.test%example.com", "victim@@elsewhere.test", "victim@elsewhere.test.", "\\victim@elsewhere.test", "victim(x)@elsewhere.test",
+	"example.com!victim@elsewhere.test", "sara@example.com@elsewhere.test", "\"sara@example.com\"@elsewhere.test", "victim@elsewhere.test,sara@example.com",
+	"info%elsewhere.test@example.com", "info+victim@elsewhere.test", "SRS0=aaaaaaaa=aa=elsewhere.test=victim@example.com", "SRS0+aaaaaaaa=aa=elsewhere.test=victim@elsewhere.test",
+	"SRS1=aaaaaaaa=elsewhere.test==hash=tt=x.test=victim@example.com", "\"victim@elsewhere.test@\"@example.com", "victim@example.com@elsewhere.test", "victim@[IPv6:::1]",
+}
+
+// From outside and, for the same recipients, from a mailbox of ours where nothing leaves.
 func TestNoRelay(t *testing.T) {
-	forms := []string{
-		"victim@elsewhere.test", "\"victim@elsewhere.test\"", "victim%elsewhere.test@example.com", "victim%elsewhere.test",
-		"\"victim%elsewhere.test\"", "elsewhere.test!victim@example.com", "elsewhere.test!victim", "\"victim@elsewhere.test\"@example.com",
-		"victim@elsewhere.test@example.com", "victim%elsewhere.test@mail.example.net", "@example.com:victim@elsewhere.test",
-		"@mail.example.net,@example.com:victim@elsewhere.test", "victim%elsewhere.test@[127.0.0.1]", "victim@[127.0.0.1]", "elsewhere.test!victim@[127.0.0.1]",
-		"victim@elsewhere.test@[127.0.0.1]", "victim@sub.example.com", "victim@example.com.elsewhere.test", "victim@localhost", "victim@mail.example.net",
-		"victim@elsewhere.test%example.com", "victim@@elsewhere.test", "victim@elsewhere.test.", "\\victim@elsewhere.test", "victim(x)@elsewhere.test",
-		"example.com!victim@elsewhere.test", "sara@example.com@elsewhere.test", "\"sara@example.com\"@elsewhere.test", "victim@elsewhere.test,sara@example.com",
-	}
+	forms := relayForms
 	senders := map[string][]string{"": {"<>", "<spam@elsewhere.test>", "<sara@example.com>", "<postmaster@[127.0.0.1]>"}, sara: {"<sara@example.com>", "<>"}}
 	for name, from := range senders {
 		mode := ModeMX

@@ -72,7 +72,7 @@ func (s *session) Logout() error {
 
 // Reset implements smtp.Session.
 func (s *session) Reset() {
-	s.mail, s.senders, s.sendersKnown = nil, nil, false
+	s.mail = nil
 	s.wire.setBusy(false)
 }
 
@@ -92,6 +92,7 @@ var (
 // Mail implements smtp.Session.
 func (s *session) Mail(from string, o *smtp.MailOptions) (err error) {
 	defer s.recovered(stepMail, &err)
+	s.senders, s.sendersKnown = nil, false
 	sender, account, err := s.sender(from)
 	if err != nil {
 		return s.refuse(stepMail, err, from, "")
