@@ -24,6 +24,7 @@ type Mailbox struct {
 	// Sending held: what it sends waits in the queue; receiving goes on. 0 = not held.
 	HeldAt     Micros `gorm:"column:held_at" json:"held_at,omitempty"`
 	HeldReason string `gorm:"column:held_reason" json:"held_reason,omitempty"`
+	HeldBy     Role   `gorm:"column:held_by" json:"held_by,omitempty"` // "" = the server by itself; what an administrator held a customer cannot release
 
 	// FullSince is when mail was first refused because it is full; 0 = it was not.
 	FullSince   Micros `gorm:"column:full_since" json:"full_since,omitempty"`

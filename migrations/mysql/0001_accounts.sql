@@ -89,6 +89,7 @@ CREATE TABLE IF NOT EXISTS mailboxes (
     switched_by    VARCHAR(64) NOT NULL DEFAULT '',
     held_at        BIGINT NOT NULL DEFAULT 0,
     held_reason    VARCHAR(255) NOT NULL DEFAULT '',
+    held_by        VARCHAR(64) NOT NULL DEFAULT '',
     full_since     BIGINT NOT NULL DEFAULT 0,
     forward_only   TINYINT NOT NULL DEFAULT 0,
     language       VARCHAR(64) NOT NULL DEFAULT '',

@@ -95,6 +95,7 @@ CREATE TABLE mailboxes (
     switched_by    TEXT NOT NULL DEFAULT '',
     held_at        INTEGER NOT NULL DEFAULT 0,
     held_reason    TEXT NOT NULL DEFAULT '',
+    held_by        TEXT NOT NULL DEFAULT '',
     full_since     INTEGER NOT NULL DEFAULT 0,
     forward_only   INTEGER NOT NULL DEFAULT 0,
     language       TEXT NOT NULL DEFAULT '',

@@ -84,9 +84,9 @@ func (s *Store) UpdateMailboxPassword(ctx context.Context, m *models.Mailbox) er
 	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "password_hash", "password_at", "updated_at")
 }
 
-// UpdateMailboxHold writes whether sending is held, and why.
+// UpdateMailboxHold writes whether sending is held, why, and by whom.
 func (s *Store) UpdateMailboxHold(ctx context.Context, m *models.Mailbox) error {
-	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "held_at", "held_reason", "updated_at")
+	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "held_at", "held_reason", "held_by", "updated_at")
 }
 
 // UpdateMailboxForward writes whether what is forwarded is kept.

@@ -65,6 +65,11 @@ func (s *Store) TargetsToAsk(ctx context.Context, limit int) ([]models.Target, e
 	return targets, failed("targets", err)
 }
 
+// CountWaiting counts the targets elsewhere of a customer whose owners have not agreed.
+func (s *Store) CountWaiting(ctx context.Context, customer models.ID) (n int64, err error) {
+	return n, failed("count targets", s.on(ctx).Model(&models.Target{}).Where("customer_id = ? AND external = 1 AND verified_at = 0", customer).Count(&n).Error)
+}
+
 // AddressStates says what addresses of one customer are: "mailbox", "bin" (a mailbox in it),
 // "alias" or "off" (an alias that is). What is not there is missing.
 func (s *Store) AddressStates(ctx context.Context, customer models.ID, addresses []string) (map[string]string, error) {

@@ -96,8 +96,30 @@ func (s *Service) purgeIf(ctx context.Context, id models.ID, due func(*models.Ma
 	if err := s.mail.RemoveMailbox(ctx, id); err != nil && !models.Is(err, models.NotFound) {
 		return false, err
 	}
+	if err := s.forget(ctx, id); err != nil {
+		return false, err
+	}
 	err = s.store.Write(ctx, func(ctx context.Context) error { return s.dropMailbox(ctx, id) })
 	return err == nil, err
+}
+
+// forget removes what belongs to a mailbox besides its messages, or leads to it, as far as
+// there may be much of it.
+func (s *Service) forget(ctx context.Context, id models.ID) error {
+	row, err := s.store.MailboxByID(ctx, models.Everything(), id)
+	if models.Is(err, models.NotFound) {
+		return nil // somebody else finished
+	}
+	if err == nil {
+		err = s.detach(ctx, row.CustomerID, row.Address)
+	}
+	if err == nil {
+		err = pieces(ctx, func() (int64, error) { return s.store.ForgetAnswered(ctx, id) })
+	}
+	if err == nil {
+		err = pieces(ctx, func() (int64, error) { return s.store.ForgetSuppressions(ctx, id) })
+	}
+	return err
 }
 
 func (s *Service) markPurging(ctx context.Context, id models.ID, due func(*models.Mailbox) bool) (bool, error) {

@@ -251,6 +251,9 @@ func (s *Service) removeDomain(ctx context.Context, v Viewer, d *models.Domain, 
 	if err := s.empty(ctx, d.CustomerID, d.ID, purge, "domain.not_empty"); err != nil {
 		return err
 	}
+	if err := s.detachDomain(ctx, d); err != nil {
+		return err
+	}
 	err := s.store.Write(ctx, func(ctx context.Context) error {
 		if err := s.charge(ctx, d.CustomerID, -1, 0, 0); err != nil {
 			return err
@@ -261,6 +264,12 @@ func (s *Service) removeDomain(ctx context.Context, v Viewer, d *models.Domain, 
 		}
 		if n > 0 { // added meanwhile
 			return notEmpty("domain.not_empty", n)
+		}
+		if n, err = s.store.CountAliases(ctx, d.ID); err != nil || n > 0 {
+			if err == nil {
+				err = models.Errorf(models.Conflict, "conflict", "Somebody else changed this at the same moment. Try again.")
+			}
+			return err
 		}
 		if err := errors.Join(s.store.DeleteKeys(ctx, d.ID), s.store.DeleteDNSCheck(ctx, d.ID)); err != nil {
 			return err

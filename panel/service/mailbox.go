@@ -143,8 +143,12 @@ func (s *Service) placeMailbox(ctx context.Context, m *models.Mailbox, a *models
 	if err := s.bounded(ctx, m.CustomerID, m.QuotaBytes); err != nil {
 		return err
 	}
-	if _, err := s.store.DomainByID(ctx, models.OfCustomer(m.CustomerID), m.DomainID); err != nil {
+	d, err := s.store.DomainByID(ctx, models.OfCustomer(m.CustomerID), m.DomainID)
+	if err != nil {
 		return err
+	}
+	if d.AliasOf != nil { // has become one meanwhile
+		return isAlias(d)
 	}
 	if err := s.store.InsertAddress(ctx, a); err != nil {
 		return err
@@ -157,6 +161,17 @@ func (s *Service) placeMailbox(ctx context.Context, m *models.Mailbox, a *models
 
 // available explains why an address cannot be had, nil if it can.
 func (s *Service) available(ctx context.Context, d *models.Domain, local string) error {
+	if d.AliasOf != nil {
+		return isAlias(d)
+	}
+	held, err := s.store.AliasHolding(ctx, d.ID, local)
+	if err != nil {
+		return err
+	}
+	if held {
+		addr := local + "@" + d.Name
+		return models.Errorf(models.Conflict, "alias.taken", "There is an alias %s already.", addr).With("address", addr).On("local")
+	}
 	m, err := s.store.HolderOf(ctx, d.ID, local)
 	switch {
 	case models.Is(err, models.NotFound):

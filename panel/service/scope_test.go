@@ -28,7 +28,7 @@ func (s *site) use(addr string, bytes int64) {
 func (s *site) dump() string {
 	s.t.Helper()
 	var b strings.Builder
-	for _, table := range []string{"customers", "users", "domains", "addresses", "mailboxes", "mailbox_state", "login_blocks", "logins", "events", "sessions", "settings"} {
+	for _, table := range []string{"customers", "users", "domains", "addresses", "mailboxes", "mailbox_state", "login_blocks", "logins", "events", "sessions", "settings", "aliases", "targets", "auto_replies", "auto_replied", "suppressions", "relays"} {
 		rows, err := s.d.SQL().Query("SELECT * FROM " + table)
 		s.ok(err)
 		columns, err := rows.Columns()
@@ -131,6 +131,48 @@ var calls = map[string]call{
 	"RestoreMailbox": {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.RestoreMailbox(s.ctx, v, "binned@example.com")) }},
 	"PurgeMailbox":   {as: "owner", reset: true, run: func(s *site, v Viewer) (any, error) { return none(s.PurgeMailbox(s.ctx, v, "sara@example.com")) }},
 
+	"Aliases": {as: "owner", list: true, run: func(s *site, v Viewer) (any, error) { return s.Aliases(s.ctx, v, Query{Search: "example.com"}) }},
+	"Alias":   {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Alias(s.ctx, v, "info@example.com") }},
+	"AddAlias": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return s.AddAlias(s.ctx, v, NewAlias{Local: "n2", Domain: "example.com", Targets: []string{"sara@example.com"}})
+	}},
+	"EditAlias": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none(s.EditAlias(s.ctx, v, "info@example.com", AliasChange{Kind: models.AliasGroup, Targets: []string{"sara"}}))
+	}},
+	"SwitchAlias": {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.SwitchAlias(s.ctx, v, "info@example.com", true)) }},
+	"RemoveAlias": {as: "owner", reset: true, run: func(s *site, v Viewer) (any, error) { return none(s.RemoveAlias(s.ctx, v, "info@example.com")) }},
+	"Explain":     {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Explain(s.ctx, v, "sara@example.com") }},
+	"AskAgain": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none(s.AskAgain(s.ctx, v, "neighbour@example.com", "out@elsewhere.example"))
+	}},
+	"Forward": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Forward(s.ctx, v, "sara@example.com") }},
+	"SetForward": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none(s.SetForward(s.ctx, v, "sara@example.com", []string{"neighbour"}, true))
+	}},
+	"SetCatchAll": {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.SetCatchAll(s.ctx, v, "example.com", "sara")) }},
+	"SetAliasOf": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none(s.SetAliasOf(s.ctx, v, "other.example", "example.com"))
+	}},
+	"AliasOf":   {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.AliasOf(s.ctx, v, "alias.example") }},
+	"AutoReply": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.AutoReply(s.ctx, v, "sara@example.com") }},
+	"SetAutoReply": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none(s.SetAutoReply(s.ctx, v, "sara@example.com", models.AutoReply{Enabled: true, Body: "away"}))
+	}},
+	"HoldSending":    {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.HoldSending(s.ctx, v, "sara@example.com", "x")) }},
+	"ReleaseSending": {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.ReleaseSending(s.ctx, v, "sara@example.com")) }},
+	"Suppressions": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return s.Suppressions(s.ctx, v, "neighbour@example.com", Query{})
+	}},
+	"LiftSuppression": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none(s.LiftSuppression(s.ctx, v, "neighbour@example.com", "no@elsewhere.example"))
+	}},
+	"SendingUse": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.SendingUse(s.ctx, v, "sara@example.com") }},
+	"Relays":     {as: "admin", list: true, run: func(s *site, v Viewer) (any, error) { return s.Relays(s.ctx, v) }},
+	"SetRelay": {as: "admin", run: func(s *site, v Viewer) (any, error) {
+		return none(s.SetRelay(s.ctx, v, NewRelay{Owner: "example.com", Host: "relay.example", Security: models.RelayTLS}))
+	}},
+	"RemoveRelay": {as: "admin", run: func(s *site, v Viewer) (any, error) { return none(s.RemoveRelay(s.ctx, v, "sara@example.com")) }},
+
 	"Logins":         {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Logins(s.ctx, v, "sara@example.com", 0) }},
 	"Events":         {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Events(s.ctx, v, "sara@example.com", 0, 0) }},
 	"LiveSessions":   {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.LiveSessions(s.ctx, v, "sara@example.com") }},
@@ -145,7 +187,8 @@ var calls = map[string]call{
 }
 
 // unscoped take no viewer, or answer each with his own alone (Home has a test of its own).
-var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "Home": true, "Owner": true}
+var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "Home": true, "Owner": true, "SendLinks": true,
+	"LinkRequest": true, "AgreeTo": true} // the token is the right
 
 // fill gives the customer everything that could be seen or spoilt.
 func (s *site) fill() *site {
@@ -153,11 +196,30 @@ func (s *site) fill() *site {
 	sara := s.addMailbox("sara@example.com")
 	s.addMailbox("neighbour@example.com")
 	s.addMailbox("binned@example.com")
+	s.addDomain("other.example")
+	s.addDomain("alias.example")
+	s.ok(s.SetAliasOf(s.ctx, s.owner, "alias.example", "example.com"))
+	_, err := s.AddAlias(s.ctx, s.owner, NewAlias{Local: "info", Domain: "example.com", Targets: []string{"sara"}})
+	s.ok(err)
+	s.ok(s.SetForward(s.ctx, s.owner, "neighbour@example.com", []string{"out@elsewhere.example"}, true))
+	s.ok(s.SetRelay(s.ctx, s.admin, NewRelay{Owner: "sara@example.com", Host: "smtp.example", Security: models.RelayTLS}))
+	neighbour, err := s.Mailbox(s.ctx, s.admin, "neighbour@example.com")
+	s.ok(err)
+	s.suppress(&neighbour.Mailbox, "no@elsewhere.example")
 	s.ok(s.DeleteMailbox(s.ctx, s.owner, "binned@example.com"))
 	s.ok(s.records.SaveBlock(s.ctx, models.LoginBlock{Network: "192.0.2.1", MailboxID: sara.ID, Until: models.At(s.clock) * 2}))
 	s.ok(s.records.RecordLogins(s.ctx, []models.Login{{MailboxID: sara.ID, Name: sara.Address, Protocol: models.ProtoIMAP, Network: "192.0.2.1", LastAt: 5}}))
 	s.ok(s.records.InsertEvents(s.ctx, []models.Event{{At: 1, Kind: models.EventAccepted, CustomerID: s.customer.ID, MailboxID: sara.ID}}))
 	return s
+}
+
+// suppress notes that an address refused a mailbox's mail for good.
+func (s *site) suppress(m *models.Mailbox, addr string) {
+	s.t.Helper()
+	s.ok(s.d.Write(s.ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO suppressions (mailbox_id, address, customer_id, code, detail, at) VALUES (?, ?, ?, 550, '5.1.1 nobody', 1)", m.ID, addr, m.CustomerID)
+		return err
+	}))
 }
 
 // size is the number of things in a result.

@@ -36,6 +36,13 @@ type Config struct {
 	Keys     Keys       // nil: domains get no DKIM keys
 	Sessions Sessions   // nil: there are no connections here
 
+	Notices Notices              // nil: links to addresses elsewhere wait for a server that has them
+	Queue   Queue                // nil: holding a mailbox leaves what is queued already
+	Secrets Sealer               // nil: passwords of smarthosts cannot be kept
+	Sending models.SendingLimits // shown, not counted here
+	// PublicURL is how people reach the panel, without a final slash; links begin with it.
+	PublicURL string
+
 	// Hash makes a bcrypt hash. It is called before a transaction, never inside one.
 	Hash func(ctx context.Context, password string) (string, error)
 	// Verify reports with kind Denied that a password is not the one of a hash; nil = bcrypt.
@@ -67,6 +74,8 @@ type Defaults struct {
 // Unavailable.
 type Store interface {
 	DNSStore
+
+	RoutingStore
 
 	NewID() models.ID
 	Write(ctx context.Context, fn func(ctx context.Context) error) error
@@ -109,7 +118,6 @@ type Store interface {
 	CountUnlimited(ctx context.Context, customer models.ID) (int64, error)
 	UpdateMailbox(ctx context.Context, m *models.Mailbox) error
 	UpdateMailboxPassword(ctx context.Context, m *models.Mailbox) error
-	UpdateMailboxLanguage(ctx context.Context, m *models.Mailbox) error
 	UpdateMailboxBin(ctx context.Context, m *models.Mailbox) error
 	DeleteMailbox(ctx context.Context, id models.ID) error
 
@@ -148,6 +156,7 @@ type Service struct {
 	store  Store
 	mail   Mail
 	log    *slog.Logger
+	asked  *asked
 }
 
 // New returns a service, or an error that names what config lacks.
@@ -167,7 +176,7 @@ func New(config Config) (*Service, error) {
 	if config.Defaults.BinDays == 0 {
 		config.Defaults.BinDays = 30
 	}
-	return &Service{config: config, store: config.Store, mail: config.Mail, log: config.Log}, nil
+	return &Service{config: config, store: config.Store, mail: config.Mail, log: config.Log, asked: &asked{all: map[string][]time.Time{}}}, nil
 }
 
 func verify(_ context.Context, hash, pw string) error {
