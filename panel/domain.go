@@ -194,24 +194,28 @@ func (p *Panel) customerName(r *request, f *form) string {
 
 type domainPage struct {
 	common
-	Row       *models.DomainRow
-	Roles     *form
+	Row *models.DomainRow
+	domainForms
+	domainRouting
 	Addresses []string
 }
 
+// domainForms are the forms of a domain's page; nil = as the domain is now.
+type domainForms struct{ Roles, CatchAll, AliasOf *form }
+
 func (p *Panel) showDomain(r *request) error {
-	return p.domainPage(r, nil)
+	return p.domainPage(r, &domainForms{})
 }
 
 // maxProposed is how many addresses a text field proposes.
 const maxProposed = 100
 
-func (p *Panel) domainPage(r *request, roles *form) error {
+func (p *Panel) domainPage(r *request, forms *domainForms) error {
 	row, err := p.Service.Domain(r.ctx(), r.viewer, r.param("domain"))
 	if err != nil {
 		return err
 	}
-	page := &domainPage{Row: row, Roles: roles}
+	page := &domainPage{Row: row, domainForms: *forms}
 	page.Nav, page.Here = "domains", "/domains/"+url.PathEscape(row.Name)
 	list, err := p.Service.Mailboxes(r.ctx(), r.viewer, models.Query{DomainID: row.ID, Size: maxProposed})
 	if err != nil {
@@ -230,7 +234,16 @@ func (p *Panel) domainPage(r *request, roles *form) error {
 			page.Roles.set(name, address)
 		}
 	}
-	return r.render(page.Roles.status(), "domain_show", page, page.Roles)
+	if err := p.fillRouting(r, page); err != nil {
+		return err
+	}
+	status := http.StatusOK
+	for _, f := range []*form{page.Roles, page.CatchAll, page.AliasOf} {
+		if f.failed() {
+			status = f.status()
+		}
+	}
+	return r.render(status, "domain_show", page, page.Roles, page.CatchAll, page.AliasOf)
 }
 
 // roleAddress returns the address of the mailbox that reads a role's mail, "" for the default.
@@ -263,7 +276,7 @@ func (p *Panel) setDomainRoles(r *request) error {
 		if err := f.take(err); err != nil {
 			return err
 		}
-		return p.domainPage(r, f)
+		return p.domainPage(r, &domainForms{Roles: f})
 	}
 	r.notify("domain.roles.saved")
 	return r.redirect("/domains/" + url.PathEscape(name))

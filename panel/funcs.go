@@ -44,6 +44,7 @@ func (p *Panel) funcs(l *i18n.Lang) template.FuncMap {
 		"copy":    newCopy,
 		"countof": func(n, most int64) countOf { return countOf{n, most} },
 		"offer":   func() bool { return p.OfferTest },
+		"more":    func(n, shown int) int { return max(0, n-shown) },
 		"list":    func(v ...string) []string { return v },
 		"join":    func(v ...string) string { return strings.Join(v, "") },
 	}

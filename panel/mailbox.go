@@ -32,6 +32,7 @@ func plainNumber(n int64) string {
 
 type mailboxListPage struct {
 	common
+	Tab     string
 	All     bool   // there is any mailbox, or something is looked for
 	Domains bool   // there is a domain to make one in
 	Domain  string // the filter
@@ -44,7 +45,7 @@ type mailboxListPage struct {
 func (p *Panel) listMailboxes(r *request) error {
 	q := r.query()
 	q.State = models.MailboxState(r.QueryParam("state"))
-	page := &mailboxListPage{Domain: r.QueryParam("domain")}
+	page := &mailboxListPage{Tab: "mailboxes", Domain: r.QueryParam("domain")}
 	if page.Domain != "" {
 		d, err := p.Service.Domain(r.ctx(), r.viewer, page.Domain)
 		if err != nil {
@@ -79,7 +80,7 @@ func (p *Panel) listMailboxes(r *request) error {
 }
 
 // stateView is what the badges of a mailbox say.
-type stateView struct{ InBin, LoginOff, SendOff, ReceiveOff, IsFull, Active bool }
+type stateView struct{ InBin, LoginOff, SendOff, ReceiveOff, Held, IsFull, Active bool }
 
 // stateOf takes a row or a pointer to one, as lists and pages have them.
 func stateOf(v any) stateView {
@@ -90,7 +91,7 @@ func stateOf(v any) stateView {
 	if !ok {
 		return stateView{}
 	}
-	s := stateView{InBin: row.InBin(), LoginOff: row.LoginOff, SendOff: row.SendOff, ReceiveOff: row.ReceiveOff, IsFull: row.Full()}
+	s := stateView{InBin: row.InBin(), LoginOff: row.LoginOff, SendOff: row.SendOff, ReceiveOff: row.ReceiveOff, Held: row.HeldAt != 0, IsFull: row.Full()}
 	s.Active = s == stateView{}
 	return s
 }
@@ -230,6 +231,7 @@ type mailboxPage struct {
 	common
 	mailboxForms
 	Row     *models.MailboxRow
+	Tab     string
 	Token   string
 	Logins  []loginView
 	Clients sessionsView
@@ -252,7 +254,7 @@ func (p *Panel) mailboxPage(r *request, forms *mailboxForms) error {
 	if row.InBin() {
 		return r.redirect("/bin?q=" + url.QueryEscape(row.Address))
 	}
-	page := &mailboxPage{Row: row, mailboxForms: *forms, BinDays: p.BinDays}
+	page := &mailboxPage{Row: row, Tab: "overview", mailboxForms: *forms, BinDays: p.BinDays}
 	page.Secret = true
 	page.Nav, page.Here = "mailboxes", mailboxPath(row.Address)
 	if page.Logins, err = r.logins(row.Address); err != nil {

@@ -28,6 +28,15 @@ func filled(t *testing.T) (f *fixture, customer models.ID) {
 	must(f.service.RenameMailbox(ctx, console, "sara@example.com", `<script>alert(1)</script>`))
 	must(f.service.SetMailboxSwitches(ctx, console, "sara@example.com", service.Switches{SendOff: true, Reason: `"><img src=x onerror=alert(1)>`}))
 	must(f.service.DeleteMailbox(ctx, console, "gone@example.com"))
+	f.lead("sara@example.com", "sales@example.com")
+	f.outside("sara@example.com", "sales@example.com")
+	must(f.service.EditAlias(ctx, console, "sales@example.com", service.AliasChange{Kind: models.AliasGroup, Name: "<b>Sales</b>", Targets: []string{"sara, info, out@elsewhere.example"}}))
+	must(f.service.SetAutoReply(ctx, console, "sara@example.com", models.AutoReply{Enabled: true, Subject: "<i>Away</i>", Body: "<script>x</script>\nback on Monday", StartsAt: models.At(f.clock()) + 1, EndsAt: models.At(f.clock().AddDate(0, 0, 3))}))
+	must(f.service.HoldSending(ctx, console, "info@example.com", "<u>spam</u>"))
+	must(f.service.SetRelay(ctx, console, service.NewRelay{Owner: "example.com", Host: "smtp.example", Security: models.RelayTLS}))
+	_, err := f.service.AddDomain(ctx, console, service.NewDomain{Name: "example.net", CustomerID: customer})
+	must(err)
+	must(f.service.SetAliasOf(ctx, console, "example.net", "example.com"))
 	row, err := f.service.Mailbox(ctx, console, "sara@example.com")
 	must(err)
 	now := models.At(f.clock())
@@ -45,7 +54,11 @@ func pagePaths(customer models.ID) []string {
 	return []string{"/", "/customers", "/customers/new", "/customers/" + customer.String(), "/customers/" + customer.String() + "/delete",
 		"/domains", "/domains/new", "/domains/example.com", "/domains/example.com/delete", "/mailboxes", "/mailboxes?q=nothing", "/mailboxes?state=full",
 		"/mailboxes?sort=used&desc=1&domain=example.com", "/mailboxes/new", "/mailboxes/sara@example.com", "/mailboxes/sara@example.com/connect",
-		"/mailboxes/gone@example.com/purge", "/bin", "/bin?q=zzz", "/account", "/help", "/nothing/here"}
+		"/mailboxes/gone@example.com/purge", "/bin", "/bin?q=zzz",
+		"/aliases", "/aliases?q=nothing", "/aliases?domain=example.com&sort=address&desc=1", "/aliases/new", "/aliases/new?domain=example.com", "/aliases/sales@example.com",
+		"/aliases/test", "/aliases/test?address=sales@example.com", "/aliases/test?address=nobody@example.com",
+		"/mailboxes/sara@example.com/forward", "/mailboxes/sara@example.com/autoreply", "/mailboxes/sara@example.com/sending", "/mailboxes/info@example.com/sending", "/mailboxes/info@example.com/autoreply",
+		"/relays", "/relays?owner=example.com", "/domains/example.net", "/account", "/help", "/nothing/here"}
 }
 
 var (

@@ -35,6 +35,7 @@ func (p *Panel) routes() []route {
 	for _, part := range [][]route{
 		p.loginRoutes(), p.homeRoutes(), p.accountRoutes(), p.customerRoutes(), p.userRoutes(),
 		p.domainRoutes(), p.mailboxRoutes(), p.mailboxNewRoutes(), p.mailboxEditRoutes(), p.binRoutes(), p.helpRoutes(),
+		p.aliasRoutes(), p.forwardRoutes(), p.autoReplyRoutes(), p.sendingRoutes(), p.relayRoutes(), p.confirmRoutes(), p.domainRoutingRoutes(),
 	} {
 		all = append(all, part...)
 	}

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/panel/service"
 )
 
@@ -60,7 +62,7 @@ func (f *fixture) dumpTable(to *strings.Builder, name string) {
 }
 
 // thing is one set of what a path can name, all of one customer.
-type thing struct{ customer, user, domain, address string }
+type thing struct{ customer, user, domain, address, alias string }
 
 // things makes a new set for the customer.
 func (f *fixture) things(customer models.ID, n int) thing {
@@ -82,13 +84,49 @@ func (f *fixture) things(customer models.ID, n int) thing {
 		f.t.Fatal(err)
 	}
 	f.mailbox("box", t.domain)
-	t.user, t.address = u.ID.String(), "box@"+t.domain
+	t.user, t.address, t.alias = u.ID.String(), "box@"+t.domain, "alias@"+t.domain
+	f.lead(t.address, t.alias)
 	return t
+}
+
+// outside lets alias and mailbox lead to an address that waits for its owner's answer.
+func (f *fixture) outside(address, alias string) {
+	f.t.Helper()
+	ctx, console := f.t.Context(), service.Console()
+	err := f.service.EditAlias(ctx, console, alias, service.AliasChange{Kind: models.AliasPlain, Targets: []string{address, "out@elsewhere.example"}})
+	if err == nil {
+		err = f.service.SetForward(ctx, console, address, []string{"out@elsewhere.example"}, true)
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// lead gives a mailbox an alias, and an address that nothing more is sent to.
+func (f *fixture) lead(address, alias string) {
+	f.t.Helper()
+	ctx, console := f.t.Context(), service.Console()
+	local, domain, _ := strings.Cut(alias, "@")
+	a, err := f.service.AddAlias(ctx, console, service.NewAlias{Local: local, Domain: domain, Targets: []string{address}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	row, err := f.service.Mailbox(ctx, console, address)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	err = f.db.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO suppressions (mailbox_id, address, customer_id, code, enhanced, detail, at) VALUES (?, 'no@elsewhere.example', ?, 550, '5.1.1', 'no such user', 1)", row.ID, a.CustomerID)
+		return err
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 // path puts the things into the path of a route.
 func (t thing) path(pattern string) string {
-	return strings.NewReplacer(":customer", t.customer, ":user", t.user, ":domain", t.domain, ":address", url.PathEscape(t.address)).Replace(pattern)
+	return strings.NewReplacer(":customer", t.customer, ":user", t.user, ":domain", t.domain, ":address", url.PathEscape(t.address), ":alias", url.PathEscape(t.alias)).Replace(pattern)
 }
 
 // forms are the fields that make a POST succeed. %d, %c and %a stand for domain, customer and
@@ -115,10 +153,27 @@ var forms = map[string][]string{
 	"/mailboxes/:address/purge":      {"typed", "%a"},
 }
 
+// routingForms are those of the pages about where mail goes.
+var routingForms = map[string][]string{
+	"/domains/:domain/catchall":       {"catch_all", "%a"},
+	"/domains/:domain/aliasof":        {"alias_of", ""},
+	"/aliases/new":                    {"local", "new%n", "domain", "%d", "targets", "%a"},
+	"/aliases/:alias/edit":            {"kind", "group", "targets", "%a"},
+	"/aliases/:alias/ask":             {"target", "out@elsewhere.example"},
+	"/mailboxes/:address/forward":     {"targets", ""},
+	"/mailboxes/:address/forward/ask": {"target", "out@elsewhere.example"},
+	"/mailboxes/:address/autoreply":   {"enabled", "on", "body", "away"},
+	"/mailboxes/:address/hold":        {"reason", "a test"},
+	"/mailboxes/:address/lift":        {"target", "no@elsewhere.example"},
+	"/autoreply":                      {"enabled", "on", "body", "away"},
+	"/relays/new":                     {"owner", "%d", "host", "smtp.example", "security", "tls"},
+	"/relays/delete":                  {"owner", "%d"},
+}
+
 func (t thing) form(pattern string, n int) []string {
 	fill := strings.NewReplacer("%d", t.domain, "%c", t.customer, "%a", t.address, "%n", fmt.Sprint(n))
 	var all []string
-	for _, v := range forms[pattern] {
+	for _, v := range append(forms[pattern], routingForms[pattern]...) {
 		all = append(all, fill.Replace(v))
 	}
 	return all
@@ -141,6 +196,9 @@ func inBin(path string) bool {
 // ready brings a thing into the state that the route is for.
 func (f *fixture) ready(r route, t thing) thing {
 	f.t.Helper()
+	if strings.HasSuffix(r.path, "/ask") {
+		f.outside(t.address, t.alias)
+	}
 	if inBin(r.path) {
 		if err := f.service.DeleteMailbox(f.t.Context(), service.Console(), t.address); err != nil {
 			f.t.Fatal(err)
@@ -161,7 +219,7 @@ func TestOthersGetNothing(t *testing.T) {
 	f.owner("Other", "omid@other.example", "example.net")
 	owner, other, admin := f.browser().login(ownerEmail, ownerPassword), f.browser().login("omid@other.example", ownerPassword), f.admin()
 	for n, r := range f.panel.routes() {
-		if r.access == anyone || !strings.Contains(r.path, ":") && r.path != "/mailboxes/new" {
+		if r.access == anyone || !strings.Contains(r.path, ":") && r.path != "/mailboxes/new" && r.path != "/aliases/new" {
 			continue
 		}
 		first, second := thing{}, thing{}
@@ -176,7 +234,7 @@ func TestOthersGetNothing(t *testing.T) {
 			t.Fatalf("%s %s as owner: %d %s", r.method, r.path, a.code, mainOf(a.body))
 		}
 		before := f.dump()
-		if r.path != "/mailboxes/new" || r.method != http.MethodGet {
+		if strings.Contains(r.path, ":") || r.method != http.MethodGet {
 			a := other.ask(r, second, 200+n)
 			if a.code != http.StatusNotFound {
 				t.Errorf("%s %s as another customer: %d %s", r.method, r.path, a.code, a.location)
@@ -205,7 +263,8 @@ func TestOwnersRoutes(t *testing.T) {
 	id := f.owner("Example", ownerEmail, "example.com")
 	f.mailbox("sara", "example.com")
 	sara := f.browser().login("sara@example.com", mailboxPassword)
-	mine := thing{customer: id.String(), user: "1", domain: "example.com", address: "sara@example.com"}
+	f.lead("sara@example.com", "sales@example.com")
+	mine := thing{customer: id.String(), user: "1", domain: "example.com", address: "sara@example.com", alias: "sales@example.com"}
 	theirs := mine
 	theirs.address = "info@example.com"
 	n := 0
@@ -333,7 +392,7 @@ func TestListsShowOnlyTheViewersOwn(t *testing.T) {
 func TestNobody(t *testing.T) {
 	f := newFixture(t)
 	f.owner("Example", ownerEmail, "example.com")
-	thing := thing{customer: "1", user: "1", domain: "example.com", address: "info@example.com"}
+	thing := thing{customer: "1", user: "1", domain: "example.com", address: "info@example.com", alias: "sales@example.com"}
 	before := f.dump()
 	for n, r := range f.panel.routes() {
 		if r.access == anyone {
@@ -368,7 +427,7 @@ func TestForgedForms(t *testing.T) {
 			continue
 		}
 		n++
-		thing := thing{customer: id.String(), user: "1", domain: "example.com", address: "info@example.com"}
+		thing := thing{customer: id.String(), user: "1", domain: "example.com", address: "info@example.com", alias: "sales@example.com"}
 		good := b.token
 		for _, token := range []string{"", stranger.token, good[1:] + "x"} {
 			b.token = token

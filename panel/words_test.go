@@ -26,6 +26,11 @@ var made = []string{
 	"role.",      // models.Role
 	"help.word.", // the glossary
 	"help.symptom.",
+	"step.",            // models.RouteStepKind
+	"target.state.",    // service.TargetView.State
+	"autoreply.state.", // models.AutoReplyState
+	"sending.limit.",   // models.LimitUse
+	"relay.security.",  // models.RelaySecurity
 }
 
 func sources(t *testing.T) string {

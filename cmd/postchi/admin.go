@@ -44,7 +44,7 @@ func (s *server) welcome(w io.Writer) {
 	if !s.config.Dev {
 		return
 	}
-	fmt.Fprintf(w, "\nPostchi is running.\n\n  Panel     %s\n", s.publicURL())
+	fmt.Fprintf(w, "\nPostchi is running.\n\n  Panel     %s\n", s.publicURL)
 	if s.firstPassword != "" {
 		fmt.Fprintf(w, "  User      %s\n  Password  %s\n\n  The password is shown only now and is valid until it is changed.\n", devAdmin, s.firstPassword)
 	} else {

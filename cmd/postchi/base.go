@@ -18,6 +18,7 @@ import (
 	"github.com/postchi/postchi/mailserver/blob/seg"
 	"github.com/postchi/postchi/mailserver/dkim"
 	"github.com/postchi/postchi/mailserver/mailstore"
+	"github.com/postchi/postchi/mailserver/queue"
 	"github.com/postchi/postchi/mailserver/resolver"
 	"github.com/postchi/postchi/migrations"
 	"github.com/postchi/postchi/models"
@@ -44,8 +45,12 @@ type base struct {
 	resolver *resolver.Resolver
 	service  *service.Service
 	sessions service.Sessions                                           // nil in commands
+	notices  service.Notices                                            // nil in commands: the server that runs mails their links
+	outbound *queue.Queue                                               // nil: one that only changes what waits
 	hasher   func(ctx context.Context, password string) (string, error) // nil = bcrypt in the caller's goroutine
 	closers  []func() error
+
+	publicURL string // of the panel, for links in mails
 }
 
 // openBase opens everything; kind is "server" or "command".

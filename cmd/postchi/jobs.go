@@ -35,6 +35,7 @@ func (s *server) jobs(ctx context.Context) {
 			}
 		}
 	})
+	all.Go(func() { s.sendLinks(ctx) })
 	all.Wait()
 }
 
@@ -89,5 +90,26 @@ func pieces(run func() (int64, error)) (total int64, err error) {
 		if err != nil || n == 0 {
 			return total, err
 		}
+	}
+}
+
+// linksEvery is how long a link waits at most that a command has asked for, in the worst case.
+const linksEvery = 5 * time.Second
+
+// sendLinks mails the links that commands have asked for, or that could not be mailed before.
+func (s *server) sendLinks(ctx context.Context) {
+	tick := time.NewTicker(linksEvery)
+	defer tick.Stop()
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		_, err := s.service.SendLinks(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			s.log.Warn("links not mailed", "err", err) // once, not every few seconds
+		}
+		failing = err != nil
 	}
 }

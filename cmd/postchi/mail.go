@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/postchi/postchi/mailserver/mailstore"
+	"github.com/postchi/postchi/mailserver/queue"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/password"
 	"github.com/postchi/postchi/panel/service"
@@ -31,6 +32,16 @@ func (b *base) serviceConfig(sender service.TestSender) service.Config {
 		Keys: b.keys, Sessions: b.sessions,
 		Passwords: password.Policy{Min: c.Auth.MinPassword},
 		Defaults:  service.Defaults{Quota: int64(c.Defaults.Quota), BinDays: int(c.Keep.Bin / (24 * time.Hour))},
-		Proof:     c.Domains.Proof, DevMode: c.Dev, Log: b.log,
+		Secrets:   b.secrets, Sending: c.sendingLimits(), Notices: b.notices, Queue: b.queue(), PublicURL: b.publicURL,
+		Proof: c.Domains.Proof, DevMode: c.Dev, Log: b.log,
 	}
+}
+
+// queue returns the outbound queue of the server, in a command or without sending one that can
+// hold and release what waits.
+func (b *base) queue() *queue.Queue {
+	if b.outbound == nil {
+		b.outbound = queue.New(queue.Config{DB: b.db, Blobs: b.blobs, Hostname: b.config.Hostname, Log: b.log})
+	}
+	return b.outbound
 }

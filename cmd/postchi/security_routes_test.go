@@ -39,30 +39,52 @@ var routeForms = map[string]string{
 	"/mailboxes/:address/purge":      "typed={address}",
 }
 
+// routingForms are those of the pages about where mail goes.
+var routingForms = map[string]string{
+	"/domains/:domain/catchall":       "catch_all={address}",
+	"/domains/:domain/aliasof":        "alias_of=",
+	"/aliases/new":                    "local=new{n}&domain={domain}&targets={address}",
+	"/aliases/:alias/edit":            "kind=group&targets={address}",
+	"/aliases/:alias/ask":             "target=out@elsewhere.example",
+	"/mailboxes/:address/forward":     "targets=",
+	"/mailboxes/:address/forward/ask": "target=out@elsewhere.example",
+	"/mailboxes/:address/autoreply":   "enabled=on&body=away",
+	"/mailboxes/:address/hold":        "reason=a test",
+	"/mailboxes/:address/lift":        "target=no@elsewhere.example",
+	"/autoreply":                      "enabled=on&body=away",
+	"/relays/new":                     "owner={domain}&host=smtp.example&security=tls",
+	"/relays/delete":                  "owner={domain}",
+}
+
+// formOf returns the fields with which a POST of a route succeeds.
+func formOf(path string) string { return routeForms[path] + routingForms[path] }
+
 // public says which routes are for everybody. They name nothing that is somebody's.
 func publicRoute(r *echo.Route) bool {
-	return slices.Contains([]string{"/login", "/logout", "/language", "/static/*", "/healthz", "/readyz", "/robots.txt", "/favicon.ico"}, r.Path)
+	return slices.Contains([]string{"/login", "/logout", "/language", "/static/*", "/healthz", "/readyz", "/robots.txt", "/favicon.ico",
+		"/confirm/:token"}, r.Path) // who has the token may
 }
 
 // adminRoute says which are for administrators alone.
 func adminRoute(r *echo.Route) bool {
-	return r.Path == "/customers" || strings.HasPrefix(r.Path, "/customers/")
+	return r.Path == "/customers" || strings.HasPrefix(r.Path, "/customers/") || strings.HasPrefix(r.Path, "/relays")
 }
 
 // ownersRoute says which are for the owners of mailboxes too, or for them alone.
 func ownersRoute(r *echo.Route) bool {
-	return r.Path == "/" || r.Path == "/help" || strings.HasPrefix(r.Path, "/account")
+	return r.Path == "/" || r.Path == "/help" || strings.HasPrefix(r.Path, "/account") || r.Path == "/autoreply"
 }
 
 // names reports whether a route's request names a thing, in its path or its form.
 func names(r *echo.Route) bool {
-	return strings.Contains(r.Path, ":") || r.Method == http.MethodPost && r.Path == "/mailboxes/new"
+	return strings.Contains(r.Path, ":") || r.Method == http.MethodPost && (r.Path == "/mailboxes/new" || r.Path == "/aliases/new")
 }
 
 // fill puts a thing into a path or a form.
 func (o thing) fill(text string, n int) string {
 	return strings.NewReplacer("{n}", strconv.Itoa(n), "{customer}", o.customer, "{name}", o.name, "{domain}", o.domain, "{address}", o.address,
-		":customer", o.customer, ":user", o.user, ":domain", o.domain, ":address", url.PathEscape(o.address)).Replace(text)
+		":customer", o.customer, ":user", o.user, ":domain", o.domain, ":address", url.PathEscape(o.address),
+		":alias", url.PathEscape(o.alias)).Replace(text)
 }
 
 // walk makes a route's request for a thing.
@@ -71,7 +93,7 @@ func (v *visitor) walk(r *echo.Route, o thing, n int) reply {
 	if r.Method != http.MethodPost {
 		return v.ask(r.Method, o.fill(r.Path, n), nil)
 	}
-	form, _ := url.ParseQuery(routeForms[r.Path])
+	form, _ := url.ParseQuery(formOf(r.Path))
 	for name := range form {
 		form.Set(name, o.fill(form.Get(name), n))
 	}
@@ -150,6 +172,9 @@ func (w *tenants) thing(r *echo.Route) thing {
 		customer = 0
 	}
 	o := w.b.newThing(w, customer, w.count)
+	if strings.HasSuffix(r.Path, "/ask") {
+		w.b.outside(w, o)
+	}
 	if strings.HasSuffix(r.Path, "/restore") || strings.HasSuffix(r.Path, "/purge") {
 		if err := w.b.service.DeleteMailbox(context.Background(), service.Console(), o.address); err != nil {
 			w.Fatal(err)
@@ -241,6 +266,15 @@ func (w *tenants) unnamed(r *echo.Route) {
 	w.Helper()
 	o := w.b.newThing(w, w.example, 2000+w.count)
 	w.count++
+	if r.Path == "/autoreply" { // a mailbox owner's own
+		for who, v := range map[string]*visitor{"an administrator": w.admin, "a customer's user": w.owner} {
+			if a := v.walk(r, o, w.count); a.status != http.StatusNotFound {
+				w.Errorf("%s %s as %s: %d", r.Method, r.Path, who, a.status)
+			}
+		}
+		w.asksLogin(r, o)
+		return
+	}
 	if a := w.admin.walk(r, o, w.count); !a.fine() && r.Path != "/account/password" { // its password is another
 		w.Errorf("%s %s as administrator: %d", r.Method, r.Path, a.status)
 	}
@@ -319,7 +353,7 @@ func (w *tenants) forged(r *echo.Route) {
 	}
 	v.token = good
 	for _, header := range [][2]string{{"Origin", "https://evil.example"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}} {
-		form, _ := url.ParseQuery(o.fill(routeForms[r.Path], w.count))
+		form, _ := url.ParseQuery(o.fill(formOf(r.Path), w.count))
 		form.Set("csrf", good)
 		if a := v.ask(http.MethodPost, o.fill(r.Path, w.count), form, header[0], header[1]); a.status != http.StatusForbidden {
 			w.Errorf("%s with %s %s: %d", r.Path, header[0], header[1], a.status)

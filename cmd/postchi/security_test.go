@@ -199,7 +199,7 @@ func (b *base) customerWith(t testing.TB, name, user string) models.ID {
 }
 
 // thing is one set of what a path can name, all of one customer.
-type thing struct{ customer, name, user, domain, address string }
+type thing struct{ customer, name, user, domain, address, alias string }
 
 // newThing makes a set, for a customer of its own if that is 0.
 func (b *base) newThing(t testing.TB, customer models.ID, n int) thing {
@@ -225,5 +225,35 @@ func (b *base) newThing(t testing.TB, customer models.ID, n int) thing {
 	check(err)
 	_, err = b.service.AddMailbox(ctx, me, service.NewMailbox{Local: "box", Domain: made.domain, Password: testPassword})
 	check(err)
+	made.alias = "alias@" + made.domain
+	_, err = b.service.AddAlias(ctx, me, service.NewAlias{Local: "alias", Domain: made.domain, Targets: []string{made.address}})
+	check(err)
+	check(b.service.SetRelay(ctx, me, service.NewRelay{Owner: made.domain, Host: "smtp.example", Security: models.RelayTLS}))
+	row, err := b.service.Mailbox(ctx, me, made.address)
+	check(err)
+	check(b.db.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO suppressions (mailbox_id, address, customer_id, code, detail, at) VALUES (?, 'no@elsewhere.example', ?, 550, 'no such user', 1)", row.ID, customer)
+		return err
+	}))
 	return made
+}
+
+// outside lets alias and mailbox of a thing lead to an address whose owner was asked and has
+// not answered.
+func (b *base) outside(t testing.TB, o thing) {
+	t.Helper()
+	ctx, me := context.Background(), service.Console()
+	err := b.service.EditAlias(ctx, me, o.alias, service.AliasChange{Kind: models.AliasPlain, Targets: []string{o.address, "out@elsewhere.example"}})
+	if err == nil {
+		err = b.service.SetForward(ctx, me, o.address, []string{"out@elsewhere.example"}, true)
+	}
+	if err == nil {
+		err = b.db.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.ExecContext(ctx, "UPDATE targets SET asked_at = 1 WHERE external = 1 AND asked_at = 0")
+			return err
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

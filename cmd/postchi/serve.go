@@ -116,6 +116,7 @@ func (s *server) assemble(ctx context.Context) error {
 	}
 	s.hasher = s.mailer.Auth().Hash
 	s.sessions = liveSessions{s.mailer.Auth(), s.db}
+	s.notices, s.outbound, s.publicURL = s.mailer, s.mailer.Queue(), s.panelURL()
 	if err := s.openService(s.mailer); err != nil {
 		return err
 	}
@@ -166,12 +167,12 @@ func (s *server) panelConfig() panel.Config {
 		ClientSetup: func(context.Context) clientsetup.Server { return s.offered() }, OfferTest: true,
 		Ready:        s.ready,
 		DefaultQuota: int64(c.Defaults.Quota), BinDays: int(c.Keep.Bin / (24 * time.Hour)),
-		PublicURL: s.publicURL(), TrustedProxies: proxies, Dev: c.Dev, Version: version, Log: s.log,
+		PublicURL: s.publicURL, TrustedProxies: proxies, Dev: c.Dev, Version: version, Log: s.log,
 	}
 }
 
-// publicURL is the configured one, with the real port where --dev listens on port 0.
-func (s *server) publicURL() string {
+// panelURL is the configured one, with the real port where --dev listens on port 0.
+func (s *server) panelURL() string {
 	if port := s.bound.port("http"); s.config.Dev && port != 0 {
 		return "http://" + net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
 	}
