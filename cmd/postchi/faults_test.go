@@ -54,6 +54,8 @@ func TestDatabaseStopped(t *testing.T) {
 			accepted := l.accepted.Load()
 			within(t, 10*time.Second, "mail accepted", func() bool { return l.accepted.Load() >= accepted+50 })
 			open, sending := in.submission(t, "probe@away.example", testPassword), in.submission(t, "probe@away.example", testPassword)
+			folder := in.imapTalk(t, "reader@away.example", testPassword)
+			folder.ok(t, "SELECT INBOX")
 			c.down()
 			// What was read half a second ago is still believed, so this may come to the end of its
 			// DATA; and behind a lost COMMIT whose outcome is looked for it may wait until the
@@ -63,11 +65,19 @@ func TestDatabaseStopped(t *testing.T) {
 				sent <- sending.submit("probe@away.example", message("probe@away.example", "away", 2000), "probe@away.example")
 			}()
 			c.whileItIs(t, in, open, panel)
+			if c.name != "stalled" {
+				for _, command := range []string{"STATUS INBOX (MESSAGES)", "FETCH 1 FLAGS", `STORE 1 +FLAGS (\Seen)`, "APPEND INBOX {3+}\r\nabc", "COPY 1 Archive"} {
+					if _, tagged, err := folder.imap("%s", command); err != nil || !strings.HasPrefix(tagged, "NO [UNAVAILABLE]") {
+						t.Errorf("%s: %q, %v", command, tagged, err)
+					}
+				}
+			}
 			c.up()
 			accepted = l.accepted.Load()
 			within(t, recovery, "mail accepted again", func() bool { return in.probe(t, "away.example", 4000, "probe@away.example").code == 250 })
 			within(t, recovery, "load accepted again", func() bool { return l.accepted.Load() > accepted+20 })
 			within(t, recovery, "mail read again", func() bool { n, _ := in.count(t, "reader@away.example"); return n == 1 })
+			within(t, recovery, "folder open again", func() bool { _, tagged, _ := folder.imap("FETCH 1 FLAGS"); return strings.HasPrefix(tagged, "OK") })
 			within(t, recovery, "panel back", func() bool { return panel.get("/").status == http.StatusOK })
 			if a := <-sent; a.code != 250 {
 				temporary(t, a)
@@ -121,6 +131,9 @@ func refusedWhileAway(t *testing.T, in *instance, _ *talk, panel *browser) {
 		p := in.popTalk(t, "")
 		if line := p.popLogin(c.user, c.password); !strings.HasPrefix(line, "-ERR [SYS/TEMP]") {
 			t.Errorf("POP3 with %s: %s", c.what, line)
+		}
+		if _, err := in.dialIMAP(c.user, c.password); err == nil || !strings.Contains(err.Error(), `"NO [UNAVAILABLE]`) {
+			t.Errorf("IMAP with %s: %v", c.what, err)
 		}
 	}
 	mx, err := dial(in.addr("mx"), "", nil)
