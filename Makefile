@@ -50,8 +50,8 @@ fuzz:
 # minutes more. All other benchmarks: go test -bench . ./package
 BENCHTIME ?= 2s
 bench: packages
-	$(MARIADB) $(GO) test -run '^$$' -bench '^Benchmark(Submission|Deliver|DeliverFull|Compact|Start|Compare|LoginFirst|LoginRepeatedRow|Retr|MailboxesPage)$$' \
-		-benchtime $(BENCHTIME) -timeout 40m ./mailserver/smtpd ./mailserver/mailstore ./mailserver/auth ./mailserver/pop3d ./cmd/postchi
+	$(MARIADB) $(GO) test -run '^$$' -bench '^Benchmark(Submission|Deliver|DeliverFull|Compact|Start|Compare|LoginFirst|LoginRepeatedRow|Retr|MailboxesPage|Mailbox|Append|ChangedSince|Idle)$$' \
+		-benchtime $(BENCHTIME) -timeout 40m ./mailserver/smtpd ./mailserver/mailstore ./mailserver/auth ./mailserver/pop3d ./mailserver/imapd ./cmd/postchi
 
 # Kills in number, and the proofs of the store in their long form: some twenty minutes.
 PROOFS = TestPowerCut|TestFailingWrites|TestFailingCalls|TestLostCommits|TestTwoProcesses

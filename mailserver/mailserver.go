@@ -42,7 +42,6 @@ type Accounts interface {
 	delivery.Resolver
 	delivery.Records
 	SenderAddresses(ctx context.Context, a *models.Account) ([]string, error)
-	entry.Mailboxes
 	trace.Events
 }
 
@@ -130,7 +129,7 @@ func New(c Config) (*Server, error) {
 		s.smtp[mode] = server
 	}
 	s.imap = imapd.New(imapd.Config{
-		Hostname: c.Hostname, TLS: c.TLS, Accounts: entry.Accounts(s.auth, c.Accounts), Mechanisms: entry.Mechanisms(),
+		Hostname: c.Hostname, TLS: c.TLS, Accounts: entry.Accounts(s.auth), Mechanisms: entry.Mechanisms(),
 		Store: c.Store, Blobs: c.Blobs, Watch: c.DB, MaxMessage: c.MaxMessage, SpoolDir: filepath.Join(c.DataDir, "spool"),
 		BeforeLogin: c.LoginIdle, Now: c.DB.Now, Log: c.Log, Panicked: s.panics.Inc,
 	})

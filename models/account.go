@@ -22,13 +22,15 @@ type Account struct {
 	Deleted    bool   // in the bin
 
 	// Switches with the customer's suspension already taken in.
-	LoginOff bool
-	SendOff  bool
-	Held     bool   // what it sends waits in the queue
-	Logouts  int64  // how often all of its sessions were ended; those that began before are over
-	Unproven bool   // its domain is pending: it sends to mailboxes of its own customer only
-	Language string // of words to its owner; "" = not chosen
-	Reason   string // why, in the words of who switched it off
+	LoginOff      bool
+	SendOff       bool
+	Held          bool   // what it sends waits in the queue
+	QuotaBytes    int64  // of a mailbox; 0 = no limit
+	QuotaMessages int64  // of a mailbox; 0 = no limit
+	Logouts       int64  // how often all of its sessions were ended; those that began before are over
+	Unproven      bool   // its domain is pending: it sends to mailboxes of its own customer only
+	Language      string // of words to its owner; "" = not chosen
+	Reason        string // why, in the words of who switched it off
 }
 
 // Recipient is where mail to an address goes now.

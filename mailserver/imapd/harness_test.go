@@ -104,7 +104,7 @@ func open(t testing.TB, config db.Config, change ...func(*imapd.Config)) *house 
 	})
 	c := imapd.Config{
 		Hostname: "mail.example.net", TLS: &tls.Config{Certificates: []tls.Certificate{certificate(t)}, MinVersion: tls.VersionTLS12},
-		Accounts: entry.Accounts(h.auth, h.accounts), Mechanisms: entry.Mechanisms(),
+		Accounts: entry.Accounts(h.auth), Mechanisms: entry.Mechanisms(),
 		Store: h.Store, Blobs: h.Blobs, Watch: h.DB, SpoolDir: t.TempDir(),
 		Panicked: func() { t.Error("a session panicked") },
 	}

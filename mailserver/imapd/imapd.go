@@ -48,7 +48,7 @@ type Accounts interface {
 	// is called, from any goroutine and at any time, when the session must stop: the account
 	// was suspended, removed, or has another password. Limited means too many sessions.
 	Open(ctx context.Context, account *models.Account, remote netip.Addr, client string, end func(reason *models.Error)) (Place, error)
-	// Quota returns what a mailbox may hold, as it is now.
+	// Quota returns what a mailbox may hold, as it is now or was half a second ago.
 	Quota(ctx context.Context, mailbox models.ID) (mailstore.Quota, error)
 }
 

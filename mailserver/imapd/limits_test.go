@@ -91,7 +91,7 @@ func TestConnectionLimits(t *testing.T) {
 	h.mailbox(t)
 	few := auth.New(auth.Config{Accounts: h.accounts, Cost: 4, PerMailbox: 2, PerNetwork: -1})
 	full := open(t, dbtest.SQLite(t), func(c *imapd.Config) {
-		c.Accounts, c.Store, c.Blobs, c.Watch = entry.Accounts(few, h.accounts), h.Store, h.Blobs, h.DB
+		c.Accounts, c.Store, c.Blobs, c.Watch = entry.Accounts(few), h.Store, h.Blobs, h.DB
 	})
 	for range 2 {
 		full.login(t)

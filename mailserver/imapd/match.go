@@ -395,7 +395,8 @@ func scanText(r io.ReaderAt, p *mime.Part, f *finder, inside bool) error {
 	f.gap()
 	buf := pieces.Get().(*[32 << 10]byte)
 	defer pieces.Put(buf)
-	text := mime.NewTextReader(p, io.NewSectionReader(r, p.Body(), p.Size))
+	// The finder folds bytes that are no UTF-8 to U+FFFD, so nothing need make them that before.
+	text := mime.NewRawTextReader(p, io.NewSectionReader(r, p.Body(), p.Size))
 	for f.left > 0 {
 		n, err := text.Read(buf[:])
 		f.Write(buf[:n])

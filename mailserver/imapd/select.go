@@ -112,6 +112,11 @@ func (s *session) recentAt(b *selected) int64 {
 	if b.loaded {
 		return int64(s.recent())
 	}
+	// What a client finds that is the first to look: every message is recent, or none of the
+	// UIDs is missing.
+	if b.recentFrom == 1 || b.at.Messages == int64(b.at.UIDNext)-1 {
+		return min(b.at.Messages, int64(b.at.UIDNext-b.recentFrom))
+	}
 	uids, err := b.view.uidsFrom(s.ctx, b.recentFrom, nil)
 	if err != nil {
 		return 0

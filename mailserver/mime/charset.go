@@ -102,8 +102,18 @@ func NewCharsetReader(r io.Reader, charset string) io.Reader {
 	return transform.NewReader(r, encoding.Replacement.NewEncoder())
 }
 
+// NewRawTextReader is NewTextReader for those who bear bytes that are no UTF-8: text that is not changed by it comes as it
+// was stored.
+func NewRawTextReader(p *Part, r io.Reader) io.Reader {
+	r, _ = NewDecoder(r, p.transferEncoding())
+	if name := charsetName(p.Param("charset")); guessed(name) || charsetByName(name) == nil {
+		return r
+	}
+	return NewCharsetReader(r, p.Param("charset"))
+}
+
 // NewTextReader returns a reader of a text part's body as UTF-8: transfer encoding and charset taken away. r reads the body as
-// stored. SEARCH BODY and TEXT read this way.
+// stored.
 func NewTextReader(p *Part, r io.Reader) io.Reader {
 	r, _ = NewDecoder(r, p.transferEncoding())
 	return NewCharsetReader(r, p.Param("charset"))

@@ -10,7 +10,7 @@ import (
 
 const mailboxAccount = `SELECT mailboxes.id, mailboxes.customer_id, mailboxes.domain_id, mailboxes.address, mailboxes.password_hash,
 		mailboxes.login_off, mailboxes.send_off, mailboxes.reason, mailboxes.deleted_at, customers.suspended, customers.reason,
-		CASE WHEN domains.active_name IS NULL THEN 1 ELSE 0 END, mailboxes.held_at, mailboxes.language, mailboxes.logouts
+		CASE WHEN domains.active_name IS NULL THEN 1 ELSE 0 END, mailboxes.held_at, mailboxes.language, mailboxes.logouts, mailboxes.quota_bytes, mailboxes.quota_messages
 	FROM mailboxes JOIN customers ON customers.id = mailboxes.customer_id JOIN domains ON domains.id = mailboxes.domain_id
 	WHERE `
 
@@ -69,7 +69,7 @@ func (s *Store) mailboxAccount(ctx context.Context, query string, arg any) (*mod
 		var reason string
 		var unproven int
 		err := rows.Scan(&a.ID, &a.CustomerID, &a.DomainID, &a.Name, &a.Hash,
-			&a.LoginOff, &a.SendOff, &a.Reason, &deleted, &suspended, &reason, &unproven, &held, &a.Language, &a.Logouts)
+			&a.LoginOff, &a.SendOff, &a.Reason, &deleted, &suspended, &reason, &unproven, &held, &a.Language, &a.Logouts, &a.QuotaBytes, &a.QuotaMessages)
 		a.Deleted, a.Held, a.Unproven = deleted != 0, held != 0, unproven != 0
 		suspend(a, suspended, reason)
 		if r := (rank{unproven, deleted != 0, a.ID}); err == nil && (best == nil || r.before(bestRank)) {

@@ -1,5 +1,5 @@
 // Package entry gives the IMAP server what it asks for of people: log-ins and open sessions from
-// package auth, quotas from the records.
+// package auth, quotas with them.
 package entry
 
 import (
@@ -12,20 +12,12 @@ import (
 	"github.com/postchi/postchi/models"
 )
 
-// Mailboxes is the records of mailboxes.
-type Mailboxes interface {
-	MailboxByID(ctx context.Context, scope models.Scope, id models.ID) (*models.MailboxRow, error)
-}
-
 // Accounts answers the log-ins of the IMAP server from the one service for log-ins.
-func Accounts(service *auth.Service, mailboxes Mailboxes) imapd.Accounts {
-	return accounts{service, mailboxes}
+func Accounts(service *auth.Service) imapd.Accounts {
+	return accounts{service}
 }
 
-type accounts struct {
-	service   *auth.Service
-	mailboxes Mailboxes
-}
+type accounts struct{ service *auth.Service }
 
 // Login implements imapd.Accounts.
 func (a accounts) Login(ctx context.Context, attempt imapd.Attempt) (*models.Account, error) {
@@ -46,11 +38,11 @@ func (a accounts) Open(_ context.Context, account *models.Account, remote netip.
 
 // Quota implements imapd.Accounts.
 func (a accounts) Quota(ctx context.Context, mailbox models.ID) (mailstore.Quota, error) {
-	row, err := a.mailboxes.MailboxByID(ctx, models.Everything(), mailbox)
+	account, err := a.service.Account(ctx, models.AccountMailbox, mailbox)
 	if err != nil {
 		return mailstore.Quota{}, err
 	}
-	return mailstore.Quota{Bytes: row.QuotaBytes, Messages: row.QuotaMessages}, nil
+	return mailstore.Quota{Bytes: account.QuotaBytes, Messages: account.QuotaMessages}, nil
 }
 
 // Mechanisms returns the SASL mechanisms of the service for log-ins.
