@@ -12,7 +12,7 @@ import (
 )
 
 func (c *cli) domainCommand() *cobra.Command {
-	return noun("domain", "Mail domains", c.domainAdd(), c.domainList(), c.domainShow(), c.domainActivate(), c.domainRemove())
+	return noun("domain", "Mail domains", c.domainAdd(), c.domainList(), c.domainShow(), c.domainSet(), c.domainActivate(), c.domainRemove())
 }
 
 func (c *cli) domainAdd() *cobra.Command {

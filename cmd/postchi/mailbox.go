@@ -14,7 +14,8 @@ import (
 
 func (c *cli) mailboxCommand() *cobra.Command {
 	return noun("mailbox", "Mailboxes", c.mailboxAdd(), c.mailboxList(), c.mailboxShow(), c.mailboxPasswd(), c.mailboxQuota(),
-		c.mailboxSuspend(), c.mailboxResume(), c.mailboxLogout(), c.mailboxRemove(), c.mailboxRestore())
+		c.mailboxSuspend(), c.mailboxResume(), c.mailboxLogout(), c.mailboxForward(), c.mailboxAutoReply(), c.mailboxHold(), c.mailboxRelease(),
+		c.mailboxRemove(), c.mailboxRestore())
 }
 
 func (c *cli) mailboxAdd() *cobra.Command {

@@ -144,6 +144,7 @@ func (c *cli) root() *cobra.Command {
 	flags.BoolVar(&c.json, "json", false, "print JSON")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(c.serveCommand(), c.customerCommand(), c.userCommand(), c.domainCommand(), c.mailboxCommand(),
+		c.aliasCommand(), c.relayCommand(), c.suppressionCommand(), c.limitsCommand(),
 		c.authCommand(), c.settingsCommand(), c.doctorCommand(), c.migrateCommand(), c.versionCommand())
 	return root
 }

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/panel/service"
+)
+
+// TestRoutingCommands sets where mail goes by commands beside a running server, and watches that
+// mail goes there.
+func TestRoutingCommands(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, url string) {
+		t.Parallel()
+		in := newInstance(t, url)
+		in.start()
+		in.populate("route.example", "sara", "omid")
+		var alias service.AliasView
+		in.must(&alias, "", "alias", "add", "info@route.example", "sara", "omid@route.example")
+		if len(alias.Targets) != 2 || alias.Targets[0].State != service.TargetMailbox {
+			t.Errorf("%+v", alias)
+		}
+		in.must(nil, "", "alias", "add", "all@route.example", "info", "--group", "--name", "Everybody")
+		var list []service.AliasView
+		if in.must(&list, "", "alias", "list", "--domain", "route.example"); len(list) != 2 {
+			t.Errorf("%+v", list)
+		}
+		var way explained
+		if in.must(&way, "", "alias", "test", "all@route.example"); strings.Join(way.Local, " ") != "sara@route.example omid@route.example" || len(way.Steps) != 4 {
+			t.Errorf("%+v", way)
+		}
+		in.submits(t, "sara@route.example", "all@route.example")
+		for _, box := range []string{"sara@route.example", "omid@route.example"} {
+			in.arrives(t, box, 1)
+		}
+		in.must(nil, "", "alias", "off", "info@route.example")
+		if in.must(&way, "", "alias", "test", "info@route.example"); way.Refused == "" {
+			t.Errorf("%+v", way)
+		}
+		if out, status := in.command("", "alias", "rm", "info@route.example", "--json"); status != exitRefused || !strings.Contains(out, "alias.used") {
+			t.Errorf("%d %s", status, out)
+		}
+		in.must(nil, "", "alias", "rm", "all@route.example")
+		in.must(nil, "", "alias", "rm", "info@route.example")
+
+		in.must(nil, "", "domain", "set", "route.example", "--catch-all", "omid")
+		in.must(nil, "", "domain", "add", "other.example", "--customer", "Example")
+		in.must(nil, "", "domain", "set", "other.example", "--alias-of", "route.example")
+		in.submits(t, "sara@route.example", "nobody@other.example")
+		in.arrives(t, "omid@route.example", 2)
+
+		var f service.Forward
+		if in.must(&f, "", "mailbox", "forward", "sara@route.example", "omid", "--no-copy"); f.Keep || len(f.Targets) != 1 {
+			t.Errorf("%+v", f)
+		}
+		in.submits(t, "omid@route.example", "sara@route.example")
+		in.arrives(t, "omid@route.example", 3)
+		in.arrives(t, "sara@route.example", 1)
+		in.must(&f, "", "mailbox", "forward", "sara@route.example", "out@elsewhere.example")
+		if f.Targets[0].Ready() || !f.Keep {
+			t.Errorf("%+v", f)
+		}
+		in.must(nil, "", "mailbox", "forward", "sara@route.example", "--off")
+		sendingCommands(t, in)
+	})
+}
+
+func sendingCommands(t *testing.T, in *instance) {
+	t.Helper()
+	const sara = "sara@route.example"
+	var reply service.AutoReplyView
+	in.must(&reply, "back on Monday\n", "mailbox", "autoreply", sara, "--text-stdin", "--from", "2020-01-01", "--until", "۱۴۹۹/۰۱/۰۱")
+	if reply.State != models.AutoReplyOn || reply.Body != "back on Monday" || reply.EndsAt.Time().Year() != 2120 {
+		t.Errorf("%+v", reply)
+	}
+	if in.must(&reply, "", "mailbox", "autoreply", sara, "--off"); reply.State != models.AutoReplyOff {
+		t.Errorf("%+v", reply)
+	}
+	if _, status := in.command("", "mailbox", "autoreply", sara, "--from", "soon"); status != exitUsage {
+		t.Error(status)
+	}
+	in.must(nil, "", "mailbox", "hold", sara, "--reason", "a virus")
+	var limits explainedLimits
+	if in.must(&limits, "", "limits", "explain", sara); !limits.Held || limits.HeldReason != "a virus" || len(limits.Limits) != 4 {
+		t.Errorf("%+v", limits)
+	}
+	in.must(nil, "", "mailbox", "release", sara)
+	var none []models.Suppression
+	if in.must(&none, "", "suppression", "list", sara); len(none) != 0 {
+		t.Errorf("%+v", none)
+	}
+	if _, status := in.command("", "suppression", "rm", sara, "x@elsewhere.example"); status != exitRefused {
+		t.Error(status)
+	}
+	in.must(nil, "relay-secret\n", "relay", "set", "server", "smtp.example:465", "--security", "tls", "--username", "me", "--password-stdin")
+	in.must(nil, "", "relay", "set", sara, "other.example")
+	out, _ := in.command("", "relay", "list", "--json")
+	if strings.Contains(out, "relay-secret") || !strings.Contains(out, "smtp.example") || !strings.Contains(out, "587") {
+		t.Error(out)
+	}
+	in.must(nil, "", "relay", "rm", "server")
+}
+
+// submits sends a message through the submission port.
+func (in *instance) submits(t *testing.T, from, to string) {
+	t.Helper()
+	if a := in.submission(t, from, testPassword).submit(from, message(from, "routed", 100), to); a.code != 250 {
+		t.Fatalf("%s to %s: %s", from, to, a)
+	}
+}
+
+// arrives waits until a mailbox holds so many messages.
+func (in *instance) arrives(t *testing.T, mailbox string, n int64) {
+	t.Helper()
+	var m models.MailboxRow
+	in.must(&m, "", "mailbox", "show", mailbox)
+	if m.Usage.Messages != n { // delivered before the 250
+		t.Errorf("%s holds %d messages, want %d", mailbox, m.Usage.Messages, n)
+	}
+}
+
+// TestOwnersSessionEnds logs a mailbox's owner in and takes the right away by commands beside
+// the server.
+func TestOwnersSessionEnds(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, url string) {
+		t.Parallel()
+		in := newInstance(t, url)
+		in.start()
+		in.populate("own.example", "sara")
+		const sara = "sara@own.example"
+		gone := func(v *visitor) func() bool {
+			return func() bool { return v.get("/").status == http.StatusSeeOther }
+		}
+		v := in.visitor(t).login(sara, testPassword)
+		if a := v.get("/"); a.status != http.StatusOK || !strings.Contains(a.body, sara) || strings.Contains(a.body, testPassword) {
+			t.Fatalf("%d", a.status)
+		}
+		in.must(nil, "other-"+testPassword+"\n", "mailbox", "passwd", sara, "--password-stdin")
+		within(t, time.Second, "ended by a new password", gone(v))
+		if a := in.visitor(t); a.get("/login").status != http.StatusOK || a.post("/login", "name", sara, "password", testPassword).status != http.StatusForbidden {
+			t.Error("the old password opens the panel")
+		}
+		v = in.visitor(t).login(sara, "other-"+testPassword)
+		in.must(nil, "", "mailbox", "suspend", sara, "--reason", "unpaid")
+		within(t, time.Second, "ended by a suspension", gone(v))
+		again := in.visitor(t)
+		again.get("/login")
+		if a := again.post("/login", "name", sara, "password", "other-"+testPassword); a.status != http.StatusForbidden || !strings.Contains(a.body, "unpaid") {
+			t.Errorf("while suspended: %d", a.status)
+		}
+		in.must(nil, "", "mailbox", "resume", sara)
+		v = in.visitor(t).login(sara, "other-"+testPassword)
+		in.must(nil, "", "mailbox", "rm", sara)
+		within(t, time.Second, "ended by the bin", gone(v))
+	})
+}
