@@ -207,9 +207,14 @@ func (l *load) message(text string) error {
 
 // push sends b.N messages over some connections and returns how many a second.
 func push(b *testing.B, addr string, conns int, text string, fresh bool) float64 {
+	return pushBy(b, func() (*load, error) { return connect(addr) }, func(l *load) error { return l.message(text) }, conns, fresh)
+}
+
+// pushBy is push with another way to connect and another message.
+func pushBy(b *testing.B, connect func() (*load, error), send func(*load) error, conns int, fresh bool) float64 {
 	var left atomic.Int64
 	left.Store(int64(b.N))
-	if l, err := connect(addr); err != nil { // the password is known from here on
+	if l, err := connect(); err != nil { // the password is known from here on
 		b.Fatal(err)
 	} else {
 		l.Close()
@@ -225,10 +230,10 @@ func push(b *testing.B, addr string, conns int, text string, fresh bool) float64
 				began := time.Now()
 				var err error
 				if l == nil {
-					l, err = connect(addr)
+					l, err = connect()
 				}
 				if err == nil {
-					err = l.message(text)
+					err = send(l)
 				}
 				if err != nil {
 					b.Error(err)
