@@ -109,6 +109,7 @@ func TestRspamdActions(t *testing.T) {
 		{200, `{"action":"soft reject","score":1}`, "refuse limited"},
 		{200, `{"action":"greylist","score":4}`, "refuse limited"},
 		{200, `{"is_skipped":true,"action":"no action"}`, "fine"},
+		{200, `{"is_skipped":true,"action":"reject"}`, "refuse denied"},
 		{200, `{"action":"launch","score":4}`, "no opinion"},
 		{200, `{}`, "no opinion"},
 		{200, `nonsense`, "no opinion"},

@@ -47,7 +47,6 @@ type answer struct {
 	Action   string   `json:"action"`
 	Score    float64  `json:"score"`
 	Required *float64 `json:"required_score"`
-	Skipped  bool     `json:"is_skipped"`
 }
 
 // Check streams the message to rspamd.
@@ -112,11 +111,9 @@ func printable(s string) string {
 	}, s)
 }
 
-// verdict maps rspamd's actions. Nothing that was accepted vanishes: "discard" is a refusal.
+// verdict maps rspamd's actions. "is_skipped" is not looked at: it says that not all rules were
+// needed, also of a message that is to be rejected. Nothing that was accepted vanishes: "discard" is a refusal.
 func (a *answer) verdict() (Verdict, error) {
-	if a.Skipped {
-		return Verdict{}, nil
-	}
 	v := Verdict{Summary: fmt.Sprintf("rspamd=%.1f", a.Score)}
 	switch a.Action {
 	case "no action", "accept":
