@@ -50,8 +50,8 @@ fuzz:
 # minutes more. All other benchmarks: go test -bench . ./package
 BENCHTIME ?= 2s
 bench: packages
-	$(MARIADB) $(GO) test -run '^$$' -bench '^Benchmark(Submission|Deliver|DeliverFull|Compact|Start|Compare|LoginFirst|LoginRepeatedRow|Retr|MailboxesPage|Mailbox|Append|ChangedSince|Idle)$$' \
-		-benchtime $(BENCHTIME) -timeout 40m ./mailserver/smtpd ./mailserver/mailstore ./mailserver/auth ./mailserver/pop3d ./mailserver/imapd ./cmd/postchi
+	$(MARIADB) $(GO) test -run '^$$' -bench '^Benchmark(Submission|Deliver|DeliverFull|Compact|Start|Compare|LoginFirst|LoginRepeatedRow|Retr|MailboxesPage|Mailbox|Append|ChangedSince|Idle|Verify|VerifyBare)$$' \
+		-benchtime $(BENCHTIME) -timeout 40m ./mailserver/smtpd ./mailserver/mailstore ./mailserver/auth ./mailserver/pop3d ./mailserver/imapd ./mailserver/verify ./cmd/postchi
 
 # Kills in number, and the proofs of the store in their long form: some twenty minutes.
 PROOFS = TestPowerCut|TestFailingWrites|TestFailingCalls|TestLostCommits|TestTwoProcesses
@@ -69,6 +69,7 @@ interop: packages
 	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 10m -v -run '^Test(Contract|Curl|OfflineIMAP|Fetchmail|GoIMAP|Imapflow)$$' ./mailserver/imapd
 	POSTCHI_INTEROP=1 $(GO) test -count 1 -timeout 10m -v -run '^TestInterop' ./cmd/postchi
 	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 20m -v -run '^TestGalera$$' ./mailserver/mailstore
+	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 5m -v -run '^TestRspamd$$' ./mailserver/filter
 
 clean:
 	rm -rf bin
