@@ -3,6 +3,7 @@ package imapd_test
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ var letters = []struct {
 func TestSearchCharsets(t *testing.T) {
 	h := open(t, dbtest.SQLite(t))
 	m := h.mailbox(t)
-	for _, l := range letters {
+	for i, l := range letters {
 		raw := []byte(l.text)
 		if l.enc != nil {
 			var err error
@@ -57,25 +58,25 @@ func TestSearchCharsets(t *testing.T) {
 			}
 		}
 		word := base64.StdEncoding.EncodeToString(raw)
-		quoted := ""
-		for i, b := range raw {
-			if quoted += fmt.Sprintf("=%02X", b); i%3 == 2 {
-				quoted += "=\r\n"
+		encoding, body := "base64", word
+		if i%2 == 0 {
+			encoding, body = "quoted-printable", ""
+			for i, b := range raw {
+				if body += fmt.Sprintf("=%02X", b); i%3 == 2 {
+					body += "=\r\n"
+				}
 			}
 		}
-		for encoding, body := range map[string]string{"base64": word, "quoted-printable": quoted} {
-			h.Deliver(t, []byte("From: a@example.org\r\nSubject: =?"+l.charset+"?B?"+word+"?=\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset="+l.charset+
-				"\r\nContent-Transfer-Encoding: "+encoding+"\r\n\r\n"+body+"\r\n"), m.ID)
-		}
+		h.Deliver(t, []byte("From: a@example.org\r\nSubject: =?"+l.charset+"?B?"+word+"?=\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset="+l.charset+
+			"\r\nContent-Transfer-Encoding: "+encoding+"\r\n\r\n"+body+"\r\n"), m.ID)
 	}
 	c := h.login(t)
 	c.ok("SELECT INBOX")
 	for i, l := range letters {
-		want := fmt.Sprintf("* SEARCH %d %d", 2*i+1, 2*i+2)
-		for _, key := range []string{"BODY", "TEXT", "SUBJECT"} {
+		for _, key := range []string{"BODY", "SUBJECT"} {
 			got := c.ok(fmt.Sprintf("SEARCH CHARSET UTF-8 %s {%d+}\r\n%s", key, len(l.find), l.find))[0]
-			if !strings.Contains(got+" ", strings.TrimPrefix(want, "* SEARCH")+" ") {
-				t.Errorf("%s %s %q: %s, want %s", key, l.charset, l.find, got, want)
+			if !slices.Contains(strings.Fields(got), itoa(i+1)) {
+				t.Errorf("%s %s %q: %s, want %d", key, l.charset, l.find, got, i+1)
 			}
 		}
 	}
