@@ -64,6 +64,16 @@ type DNSReport struct {
 	Results   []DNSResult `json:"records"`
 }
 
+// Find returns the row of a record, nil if there is none.
+func (r *DNSReport) Find(kind, fullName string) *DNSResult {
+	for i := range r.Results {
+		if row := &r.Results[i]; row.Type == kind && row.FullName == fullName {
+			return row
+		}
+	}
+	return nil
+}
+
 // Sum returns the health that the results amount to. What is wrong outweighs what could not
 // be asked.
 func (r *DNSReport) Sum() DNSHealth {
@@ -75,7 +85,7 @@ func (r *DNSReport) Sum() DNSHealth {
 		switch r.Results[i].Verdict {
 		case DNSMissing, DNSWrong, DNSExtra:
 			return DNSHealthBad
-		case DNSUnknown:
+		case DNSUnknown, "": // "" = not looked at yet
 			health = DNSHealthUnknown
 		case DNSPending:
 			if health == DNSHealthOK {

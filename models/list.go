@@ -91,6 +91,8 @@ type DomainRow struct {
 	Mailboxes int64  `json:"mailboxes"` // bin not included
 	Used      int64  `json:"used"`      // bytes, bin not included
 	Allocated int64  `json:"allocated"` // bytes of quotas given out, bin included
+
+	DNS DNSHealth `gorm:"-" json:"dns"` // at the last look
 }
 
 // MailboxRow is a mailbox as lists show it.

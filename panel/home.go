@@ -87,6 +87,8 @@ func (r *request) problem(pr service.Problem) problem {
 	switch {
 	case pr.Mailbox != "":
 		one.Link = "/mailboxes/" + url.PathEscape(pr.Mailbox)
+	case pr.Domain != "" && (pr.Key == "dns" || pr.Key == "pending"):
+		one.Link = dnsPath(pr.Domain)
 	case pr.Domain != "":
 		one.Link = "/domains/" + url.PathEscape(pr.Domain)
 	}

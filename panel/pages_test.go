@@ -52,7 +52,7 @@ func filled(t *testing.T) (f *fixture, customer models.ID) {
 // every page that can be asked for, as the administrator sees it.
 func pagePaths(customer models.ID) []string {
 	return []string{"/", "/customers", "/customers/new", "/customers/" + customer.String(), "/customers/" + customer.String() + "/delete",
-		"/domains", "/domains/new", "/domains/example.com", "/domains/example.com/delete", "/mailboxes", "/mailboxes?q=nothing", "/mailboxes?state=full",
+		"/domains", "/domains/new", "/domains/example.com", "/domains/example.com/delete", "/domains/example.com/dns", "/mailboxes", "/mailboxes?q=nothing", "/mailboxes?state=full",
 		"/mailboxes?sort=used&desc=1&domain=example.com", "/mailboxes/new", "/mailboxes/sara@example.com", "/mailboxes/sara@example.com/connect",
 		"/mailboxes/gone@example.com/purge", "/bin", "/bin?q=zzz",
 		"/aliases", "/aliases?q=nothing", "/aliases?domain=example.com&sort=address&desc=1", "/aliases/new", "/aliases/new?domain=example.com", "/aliases/sales@example.com",

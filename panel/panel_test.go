@@ -124,7 +124,8 @@ func newFixture(t testing.TB) *fixture {
 	if f.store, err = store.New(f.db, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	f.service, err = service.New(service.Config{Store: f.store, Mail: f.mail, Sender: f.mail, Sessions: f.wires, Hash: hashForTests, Defaults: service.Defaults{Quota: 1 << 30}, DevMode: true, Now: f.clock})
+	f.service, err = service.New(service.Config{Store: f.store, Mail: f.mail, Sender: f.mail, Sessions: f.wires, Hash: hashForTests, Defaults: service.Defaults{Quota: 1 << 30}, DevMode: true, Now: f.clock,
+		DNS: testDNS(), Keys: testKeys{f}})
 	if err != nil {
 		t.Fatal(err)
 	}

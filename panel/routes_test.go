@@ -143,6 +143,7 @@ var forms = map[string][]string{
 	"/customers/:customer/users/new": {"user_email", "new%n@users.example", "user_password", "correct-horse-new"},
 	"/domains/new":                   {"domain", "new%n.example", "customer", "%c"},
 	"/domains/:domain/roles":         {"postmaster", "%a"},
+	"/domains/:domain/dmarc":         {"dmarc", "junk"},
 	"/domains/:domain/delete":        {"typed", "%d", "purge", "yes"},
 	"/mailboxes/new":                 {"local", "new%n", "domain", "%d", "password", "correct-horse-new"},
 	"/mailboxes/:address/password":   {"password", "correct-horse-new"},

@@ -31,6 +31,11 @@ var made = []string{
 	"autoreply.state.", // models.AutoReplyState
 	"sending.limit.",   // models.LimitUse
 	"relay.security.",  // models.RelaySecurity
+	"dns.purpose.",     // models.DNSRecord.Purpose
+	"dns.group.",       // models.DNSRecord.Group
+	"dns.note.",        // models.DNSResult.Notes
+	"dns.health.",      // models.DNSHealth
+	"dns.checked.",
 }
 
 func sources(t *testing.T) string {
@@ -157,5 +162,39 @@ func TestEveryErrorHasWords(t *testing.T) {
 		if ok && keys[name] == "" {
 			t.Errorf("nothing fails with %q any more", name)
 		}
+	}
+}
+
+// TestEveryDNSNoteHasWords finds purposes and notes where they are made.
+func TestEveryDNSNoteHasWords(t *testing.T) {
+	c, err := i18n.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../mailserver/dnsinfo/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	note := regexp.MustCompile(`(?:note\(|wrong\([^"\n]*)"([a-z_0-9]+)"`)
+	purpose := regexp.MustCompile(`(?m)^\s+purpose[A-Z]\w*\s+= "([a-z_]+)"`)
+	n := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for prefix, pattern := range map[string]*regexp.Regexp{"dns.note.": note, "dns.purpose.": purpose} {
+			for _, m := range pattern.FindAllStringSubmatch(string(b), -1) {
+				if n++; !c.Lang("en").Has(prefix + m[1]) {
+					t.Errorf("no words for %q (%s)", prefix+m[1], name)
+				}
+			}
+		}
+	}
+	if n < 60 {
+		t.Fatalf("only %d found: the patterns are out of date", n)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/postchi/postchi/mailserver/blob"
 	"github.com/postchi/postchi/mailserver/blob/seg"
 	"github.com/postchi/postchi/mailserver/dkim"
+	"github.com/postchi/postchi/mailserver/dnsinfo"
 	"github.com/postchi/postchi/mailserver/mailstore"
 	"github.com/postchi/postchi/mailserver/queue"
 	"github.com/postchi/postchi/mailserver/resolver"
@@ -38,6 +39,7 @@ type base struct {
 	secrets *secret.Box // opens what the database keeps sealed
 	keys    *dkim.Keeper
 	signer  *dkim.Signer
+	dns     *dnsinfo.Info
 	blobs   *blob.Blobs
 	mail    *mailstore.Store
 	damage  *damage
@@ -82,7 +84,7 @@ func (b *base) open(ctx context.Context, kind string) error {
 	if err := b.openSecrets(ctx); err != nil {
 		return err
 	}
-	b.keys = dkim.NewKeeper(dkim.KeeperConfig{Records: b.store, Box: b.secrets, Renew: b.config.DKIM.Renew, Log: b.log})
+	b.keys = dkim.NewKeeper(dkim.KeeperConfig{Records: b.store, Box: b.secrets, Keep: b.config.keepKeys(), Renew: b.config.DKIM.Renew, Log: b.log})
 	b.signer = dkim.NewSigner(dkim.SignerConfig{Keys: b.store, Box: b.secrets, Log: b.log})
 	if b.resolver, err = openResolver(b.config, b.log); err != nil {
 		return err
@@ -138,6 +140,11 @@ func openResolver(config *Config, log *slog.Logger) (*resolver.Resolver, error) 
 
 // openService completes the base; sender may be nil, as in commands.
 func (b *base) openService(sender service.TestSender) (err error) {
+	if b.dns == nil {
+		if err := b.openDNS(configuredPort(b.config), b.covered()); err != nil {
+			return err
+		}
+	}
 	b.service, err = service.New(b.serviceConfig(sender))
 	return err
 }

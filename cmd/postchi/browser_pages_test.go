@@ -96,6 +96,7 @@ func (l *look) admin(h *house) {
 		{"customer", example}, {"customer-suspended", ceased}, {"customer-delete", ceased + "/delete"},
 		{"domains", "/domains"}, {"domain-new", "/domains/new"}, {"domain", "/domains/example.com"},
 		{"domain-idn", "/domains/xn--mnchen-3ya.example"}, {"domain-delete", "/domains/example.com/delete"},
+		{"domain-dns", "/domains/example.com/dns"},
 		{"mailboxes", "/mailboxes"}, {"mailboxes-none", "/mailboxes?q=nothing"}, {"mailboxes-sorted", "/mailboxes?sort=used&desc=1&state=suspended"},
 		{"mailbox", "/mailboxes/sara@example.com"}, {"mailbox-held", "/mailboxes/support@example.com"},
 		{"mailbox-full", "/mailboxes/parisa@example.com"}, {"mailbox-long", "/mailboxes/" + longAddress},

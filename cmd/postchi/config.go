@@ -100,11 +100,13 @@ type Config struct {
 	} `toml:"defaults" envPrefix:"DEFAULTS_"`
 
 	Domains struct {
-		Proof string `toml:"proof" env:"PROOF"`
+		Proof  string `toml:"proof" env:"PROOF"`
+		MTASTS string `toml:"mta_sts" env:"MTA_STS"`
 	} `toml:"domains" envPrefix:"DOMAINS_"`
 
 	DNS struct {
 		Resolver string `toml:"resolver" env:"RESOLVER"`
+		Checks   bool   `toml:"checks" env:"CHECKS"`
 	} `toml:"dns" envPrefix:"DNS_"`
 
 	DKIM struct {
@@ -165,10 +167,11 @@ func defaults() *Config {
 	c.Limits.MinRate, c.Limits.MinRateOver = 500, 30*time.Second
 	c.Limits.MailboxHour, c.Limits.MailboxDay, c.Limits.DomainHour, c.Limits.DomainDay = 300, 2_000, 3_000, 20_000
 	c.Defaults.Quota = 1 << 30
-	c.Domains.Proof = "required"
+	c.Domains.Proof, c.Domains.MTASTS = "required", "testing"
 	c.DKIM.Renew = 365 * 24 * time.Hour
 	c.Filters.DNSBLTimeout, c.Filters.RspamdTimeout, c.Filters.OnFailure = 5*time.Second, 20*time.Second, "accept"
 	c.Outbound, c.Queue = outboundDefaults()
+	c.DNS.Checks = true
 	c.Keep.Bin, c.Keep.Events, c.Keep.Logins = 30*24*time.Hour, 30*24*time.Hour, 90*24*time.Hour
 	return c
 }
@@ -182,6 +185,7 @@ func (c *Config) dev() {
 	c.TLS.Mode = "dev"
 	c.Outbound.Enabled = false
 	c.SMTP.Verify = false // no DNS knows of what is tried here
+	c.DNS.Checks = false  // a trial copy asks nobody by itself
 	c.Listen = Listen{
 		MX: Addrs{"127.0.0.1:2525"}, Submission: Addrs{"127.0.0.1:2587"}, Submissions: Addrs{"127.0.0.1:2465"},
 		IMAP: Addrs{"127.0.0.1:2143"}, IMAPS: Addrs{"127.0.0.1:2993"},
@@ -379,6 +383,9 @@ func (c *Config) checkNumbers(bad func(string, ...any)) {
 	}
 	if c.Domains.Proof != "required" && c.Domains.Proof != "none" {
 		bad("domains.proof is %q; it can be \"required\" or \"none\"", c.Domains.Proof)
+	}
+	if c.Domains.MTASTS != "testing" && c.Domains.MTASTS != "enforce" && c.Domains.MTASTS != "none" {
+		bad("domains.mta_sts is %q; it can be \"testing\", \"enforce\" or \"none\"", c.Domains.MTASTS)
 	}
 	positive := map[string]int64{
 		"limits.network_connections": int64(c.Limits.NetworkConnections), "limits.mailbox_sessions": int64(c.Limits.MailboxSessions),

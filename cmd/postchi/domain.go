@@ -12,7 +12,8 @@ import (
 )
 
 func (c *cli) domainCommand() *cobra.Command {
-	return noun("domain", "Mail domains", c.domainAdd(), c.domainList(), c.domainShow(), c.domainSet(), c.domainActivate(), c.domainRemove())
+	return noun("domain", "Mail domains", c.domainAdd(), c.domainList(), c.domainShow(), c.domainSet(), c.domainDNS(), c.domainCheck(), c.domainProof(),
+		c.domainRotate(), c.domainActivate(), c.domainRemove())
 }
 
 func (c *cli) domainAdd() *cobra.Command {
@@ -72,7 +73,8 @@ func (c *cli) domainShow() *cobra.Command {
 
 func (c *cli) domainActivate() *cobra.Command {
 	cmd := &cobra.Command{Use: "activate NAME", Short: "Let a domain that waits for proof of its owner receive mail", Args: exactly(1)}
-	customer := cmd.Flags().String("customer", "", "whose claim, where several customers added the domain")
+	customer := cmd.Flags().String("customer", "", customerFlag)
+	take := cmd.Flags().Bool("take", false, "take it from the customer whose claim is active")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
 			var id models.ID
@@ -83,7 +85,11 @@ func (c *cli) domainActivate() *cobra.Command {
 				}
 				id = x.ID
 			}
-			if err := b.service.ActivateDomain(ctx, v, args[0], id); err != nil {
+			activate := b.service.ActivateDomain
+			if *take {
+				activate = b.service.TakeDomain
+			}
+			if err := activate(ctx, v, args[0], id); err != nil {
 				return err
 			}
 			return c.done(ok, "Domain %s is active.", args[0])

@@ -23,6 +23,9 @@ func (s *server) jobs(ctx context.Context) {
 	all.Go(func() { s.blobs.Run(ctx) })
 	all.Go(func() { s.damage.run(ctx) })
 	all.Go(func() { s.certs.Run(ctx) })
+	if s.config.DNS.Checks {
+		all.Go(func() { s.watchDNS(ctx) })
+	}
 	all.Go(func() {
 		tick := time.NewTicker(jobEvery)
 		defer tick.Stop()

@@ -29,7 +29,7 @@ func (b *base) serviceConfig(sender service.TestSender) service.Config {
 	return service.Config{
 		Damaged: func(ctx context.Context) (int, error) { return b.damage.count(ctx, b.blobs) },
 		Store:   b.store, Mail: mailboxes{b.mail}, Sender: sender, Hash: b.hash,
-		Keys: b.keys, Sessions: b.sessions,
+		Keys: b.keys, DNS: b.dns, Sessions: b.sessions,
 		Passwords: password.Policy{Min: c.Auth.MinPassword},
 		Defaults:  service.Defaults{Quota: int64(c.Defaults.Quota), BinDays: int(c.Keep.Bin / (24 * time.Hour))},
 		Secrets:   b.secrets, Sending: c.sendingLimits(), Notices: b.notices, Queue: b.queue(), PublicURL: b.publicURL,

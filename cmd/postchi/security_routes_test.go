@@ -29,6 +29,7 @@ var routeForms = map[string]string{
 	"/customers/:customer/users/new": "user_email=new{n}@users.example&user_password=" + testPassword,
 	"/domains/new":                   "domain=new{n}.example&customer={customer}",
 	"/domains/:domain/roles":         "postmaster={address}",
+	"/domains/:domain/dmarc":         "dmarc=junk",
 	"/domains/:domain/delete":        "typed={domain}&purge=yes",
 	"/mailboxes/new":                 "local=new{n}&domain={domain}&password=" + testPassword,
 	"/mailboxes/:address/password":   "password=" + testPassword,

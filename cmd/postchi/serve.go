@@ -117,6 +117,10 @@ func (s *server) assemble(ctx context.Context) error {
 	s.hasher = s.mailer.Auth().Hash
 	s.sessions = liveSessions{s.mailer.Auth(), s.db}
 	s.notices, s.outbound, s.publicURL = s.mailer, s.mailer.Queue(), s.panelURL()
+	covers := func(host string) bool { return s.certs.Covers(host, roots(s.config.TLS.Authority)) == nil }
+	if err := s.openDNS(s.bound.port, covers); err != nil {
+		return err
+	}
 	if err := s.openService(s.mailer); err != nil {
 		return err
 	}
@@ -197,8 +201,8 @@ func (s *server) run(ctx context.Context, took time.Duration, stdout io.Writer) 
 	if s.config.Dev {
 		plain = pages // loopback only
 	}
-	s.web.serve(s.bound["http"], s.certs.Challenges(plain), nil)
-	s.web.serve(s.bound["https"], pages, s.certs.WebTLSConfig())
+	s.web.serve(s.bound["http"], s.certs.Challenges(s.stsPolicies(plain)), nil)
+	s.web.serve(s.bound["https"], s.stsPolicies(pages), s.certs.WebTLSConfig())
 	s.web.serve(s.bound["metrics"], health(s.ready, metricsHandler(s.registry)), nil)
 
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))

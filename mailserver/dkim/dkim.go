@@ -3,7 +3,7 @@
 //
 // A domain has keys of its own, made with it, sealed in table dkim_keys. A key is next until
 // the DNS shows its record, then active, which alone signs; with a successor active it is
-// retiring, its record still needed by mail under way, and after keepPublished retired. No key
+// retiring, its record still needed by mail under way, and after KeepPublished retired. No key
 // signs before receivers can find it, so that a message never fails for a record that is still
 // to come; until then mail goes out unsigned, or signed by the key before.
 package dkim
@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// keepPublished is how long the record of a key is needed after its last signature: 5 days in
-	// the queue, and 7 in which receivers may look at a message again, and reserve.
-	keepPublished = 14 * 24 * time.Hour
+	// KeepPublished is how long the record of a key is needed after its last signature: 5 days in
+	// the queue, 7 in which receivers may look at a message again, and reserve.
+	KeepPublished = 14 * 24 * time.Hour
 	// settle is how long the DNS must have shown a key at a selector at which it showed another
 	// one before: the other one may be in caches for as long (the largest usual TTL).
 	settle = 24 * time.Hour

@@ -27,6 +27,7 @@ type Records interface {
 type KeeperConfig struct {
 	Records Records
 	Box     Box
+	Keep    time.Duration    // how long records of retiring keys are needed; 0 = KeepPublished
 	Renew   time.Duration    // age at which an active key gets a successor; 0 = never by itself
 	Now     func() time.Time // nil = time.Now
 	Log     *slog.Logger     // nil = none
@@ -43,6 +44,9 @@ type Keeper struct {
 func NewKeeper(config KeeperConfig) *Keeper {
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.Keep <= 0 {
+		config.Keep = KeepPublished
 	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
@@ -216,5 +220,5 @@ func (k *Keeper) Renew(ctx context.Context) (int64, error) {
 // Retire ends keys whose record nobody needs any more, and removes their private parts. It
 // returns how many; the caller repeats it until 0.
 func (k *Keeper) Retire(ctx context.Context) (int64, error) {
-	return k.config.Records.RetireKeys(ctx, models.At(k.config.Now().Add(-keepPublished)), 500)
+	return k.config.Records.RetireKeys(ctx, models.At(k.config.Now().Add(-k.config.Keep)), 500)
 }

@@ -338,7 +338,7 @@ func TestKeysInTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		signing("p2r", "p2e")
-		now = now.Add(keepPublished - time.Hour)
+		now = now.Add(KeepPublished - time.Hour)
 		do(1, k.Retire)
 		now = now.Add(2 * time.Hour)
 		do(1, k.Retire)

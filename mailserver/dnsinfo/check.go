@@ -73,20 +73,20 @@ func (i *Info) Check(ctx context.Context, d *models.Domain, keys []models.DKIMKe
 	report.Results = slices.DeleteFunc(results, func(r models.DNSResult) bool {
 		return r.Purpose == purposeDKIMRetired && r.Verdict != models.DNSExtra || r.Purpose == purposeCAA && r.Verdict == models.DNSNotNeeded
 	})
-	until(report.Results, keys)
+	i.until(report.Results, keys)
 	report.Health = report.Sum()
 	return report
 }
 
 // until says of retiring keys how long their records are needed.
-func until(results []models.DNSResult, keys []models.DKIMKey) {
+func (i *Info) until(results []models.DNSResult, keys []models.DKIMKey) {
 	for n := range results {
 		if results[n].Purpose != purposeDKIMRetiring {
 			continue
 		}
 		for _, k := range keys {
 			if dkimName(k.Selector) == results[n].Name {
-				results[n].Args = map[string]string{"until": k.RetiredAt.Time().Add(keysPublished).Format(time.RFC3339)}
+				results[n].Args = map[string]string{"until": k.RetiredAt.Time().Add(i.config.KeepKeys).Format(time.RFC3339)}
 			}
 		}
 	}

@@ -44,6 +44,7 @@ type Config struct {
 	Covers   func(host string) bool // whether clients accept the server's certificate for a host; nil = never
 	STSMode  string                 // of the MTA-STS policy: "testing" or "enforce"; "" = testing
 	CA       string                 // who issues certificates for domains' names, in CAA records; "" = letsencrypt.org
+	KeepKeys time.Duration          // how long records of retiring DKIM keys are needed
 	Port     uint16                 // of authoritative servers; 0 = 53
 	Private  bool                   // authoritative servers may have private and loopback addresses
 	Timeout  time.Duration          // of one look at a domain; 0 = 15 s

@@ -1,8 +1,6 @@
 package dnsinfo
 
 import (
-	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -329,14 +327,4 @@ func (c *checker) ptr(rec *models.DNSRecord) finding {
 		}
 	}
 	return wrong(shown(r.records), "ptr_other")
-}
-
-// Host returns the addresses of this server's name, for rows that are shown before the first
-// look; none if they are not known.
-func (i *Info) Host(ctx context.Context) []netip.Addr {
-	addrs, err := i.config.Resolver.LookupNetIP(ctx, "ip", i.config.Hostname)
-	if err != nil {
-		i.config.Log.Debug("addresses of the host", "err", fmt.Errorf("look up %s: %w", i.config.Hostname, err))
-	}
-	return addrs
 }

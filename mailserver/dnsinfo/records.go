@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/postchi/postchi/models"
 )
@@ -40,9 +39,6 @@ const (
 	groupHost    = "host"
 )
 
-// keysPublished is how long the record of a key stays after its last signature.
-const keysPublished = 14 * 24 * time.Hour
-
 // maxRetired is how many of the last retired keys are looked for.
 const maxRetired = 4
 
@@ -75,6 +71,11 @@ func fullName(name, domain string) string {
 func (i *Info) Records(d *models.Domain, keys []models.DKIMKey, host []netip.Addr) []models.DNSRecord {
 	live := slices.DeleteFunc(slices.Clone(keys), func(k models.DKIMKey) bool { return k.State == models.DKIMRetired })
 	return i.records(d, live, host)
+}
+
+// Expected returns the records of the domain's own zone, without asking anybody.
+func (i *Info) Expected(d *models.Domain, keys []models.DKIMKey) []models.DNSRecord {
+	return i.Records(d, keys, nil)
 }
 
 func (i *Info) records(d *models.Domain, keys []models.DKIMKey, host []netip.Addr) []models.DNSRecord {

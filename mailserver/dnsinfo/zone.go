@@ -9,12 +9,12 @@ import (
 
 // Zone returns records as lines of a zone file (RFC 1035, section 5) for the domain. What is
 // not to be published, or belongs to another zone, is there as a comment.
-func Zone(domain string, list []models.DNSRecord) string {
+func (i *Info) Zone(domain string, list []models.DNSRecord) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "; DNS records for mail of %s\n; Merge with what is there: one SPF record and one DMARC record at most.\n$ORIGIN %s.\n$TTL 300\n", domain, domain)
 	group := ""
-	for i := range list {
-		rec := &list[i]
+	for n := range list {
+		rec := &list[n]
 		if rec.Group != group {
 			group = rec.Group
 			fmt.Fprintf(&b, "\n; %s\n", groupTitles[group])

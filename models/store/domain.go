@@ -40,12 +40,18 @@ func (s *Store) DomainByID(ctx context.Context, scope models.Scope, id models.ID
 	return found("domain", &d, err)
 }
 
-// UpdateDomain writes state, client host, role addresses, alias and catch-all. Conflict if another active one
+// Claims returns all claims of a normalized name, the oldest first.
+func (s *Store) Claims(ctx context.Context, name string) ([]models.Domain, error) {
+	var claims []models.Domain
+	return claims, failed("claims", s.on(ctx).Where("name = ?", name).Order("id").Limit(100).Find(&claims).Error)
+}
+
+// UpdateDomain writes state, client host, role addresses, alias, catch-all and proof. Conflict if another active one
 // has its ActiveName, NotFound if the domain is gone.
 func (s *Store) UpdateDomain(ctx context.Context, d *models.Domain) error {
 	return s.change(ctx, db.ChangedDomain, d.ID, func(g *gorm.DB) error {
 		return one("update domain", g.Model(&models.Domain{}).Where("id = ?", d.ID).
-			Select("active_name", "state", "client_host", "postmaster_id", "abuse_id", "alias_of", "catch_all", "updated_at").Updates(d))
+			Select("active_name", "state", "client_host", "postmaster_id", "abuse_id", "alias_of", "catch_all", "dmarc_obey", "proof_token", "proven_at", "updated_at").Updates(d))
 	})
 }
 
@@ -93,7 +99,35 @@ func (s *Store) Domains(ctx context.Context, scope models.Scope, q models.Query)
 	if err != nil {
 		return list, err
 	}
+	if err := s.healths(ctx, list.Items); err != nil {
+		return list, err
+	}
 	return list, s.sums(ctx, list.Items)
+}
+
+// healths fills in what the last look at each domain's DNS amounted to.
+func (s *Store) healths(ctx context.Context, rows []models.DomainRow) error {
+	ids := make([]models.ID, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	var checks []models.DNSCheck
+	if err := s.on(ctx).Select("domain_id", "health").Where("domain_id IN ?", ids).Find(&checks).Error; err != nil {
+		return failed("health of domains", err)
+	}
+	known := map[models.ID]models.DNSHealth{}
+	for _, c := range checks {
+		known[c.DomainID] = c.Health
+	}
+	for i := range rows {
+		if rows[i].DNS = known[rows[i].ID]; rows[i].DNS == "" {
+			rows[i].DNS = models.DNSHealthUnknown
+		}
+	}
+	return nil
 }
 
 // sums fills in what the mailboxes of each domain add up to, in one query for the page.

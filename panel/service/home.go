@@ -29,7 +29,8 @@ const nearlyFull = 95
 const problemsOfAKind = 5
 
 // Home returns the viewer's totals and what needs attention: problem.damaged (administrators
-// only; args n, command), problem.pending and problem.no_mailbox (of domains), problem.full and
+// only; args n, command), problem.pending, problem.held, problem.no_mailbox and
+// problem.dns (of domains), problem.full and
 // problem.nearly_full (args used, quota, percent), problem.blocked (args network, until).
 func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
 	scope, err := permit(v, see)
@@ -47,7 +48,7 @@ func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
 		}
 		o.Limits = c.Limits()
 	}
-	for _, find := range []func(context.Context, models.Scope) ([]Problem, error){s.damagedMessages, s.waitingDomains, s.fullMailboxes, s.blockedMailboxes} {
+	for _, find := range []func(context.Context, models.Scope) ([]Problem, error){s.damagedMessages, s.waitingDomains, s.badDNS, s.fullMailboxes, s.blockedMailboxes} {
 		problems, err := find(ctx, scope)
 		if err != nil {
 			return nil, err
@@ -75,10 +76,22 @@ func (s *Service) waitingDomains(ctx context.Context, scope models.Scope) ([]Pro
 	var problems []Problem
 	for _, d := range domains {
 		key := "pending"
-		if d.State == models.DomainActive {
+		switch {
+		case d.State == models.DomainActive:
 			key = "no_mailbox"
+		case d.ProvenAt != 0:
+			key = "held"
 		}
 		problems = append(problems, Problem{Key: key, Domain: d.Name, Args: map[string]any{"domain": d.Name}})
+	}
+	return problems, err
+}
+
+func (s *Service) badDNS(ctx context.Context, scope models.Scope) ([]Problem, error) {
+	domains, err := s.store.BadDNS(ctx, scope, problemsOfAKind)
+	var problems []Problem
+	for _, d := range domains {
+		problems = append(problems, Problem{Key: "dns", Domain: d.Name, Args: map[string]any{"domain": d.Name}})
 	}
 	return problems, err
 }

@@ -109,6 +109,20 @@ var calls = map[string]call{
 	"SetDomainRoles": {as: "owner", run: func(s *site, v Viewer) (any, error) {
 		return none(s.SetDomainRoles(s.ctx, v, "example.com", "sara@example.com", ""))
 	}},
+	"TakeDomain": {as: "admin", run: func(s *site, v Viewer) (any, error) {
+		return none(s.TakeDomain(s.ctx, v, "example.com", s.customer.ID))
+	}},
+	"SetDMARCObey": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none(s.SetDMARCObey(s.ctx, v, "example.com", models.DMARCObeyOff))
+	}},
+	"DNS": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.DNS(s.ctx, v, "example.com") }},
+	"DNSZone": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		_, _, err := s.DNSZone(s.ctx, v, "example.com")
+		return none(err)
+	}},
+	"CheckDNS":     {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.CheckDNS(s.ctx, v, "example.com") }},
+	"RotateKeys":   {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.RotateKeys(s.ctx, v, "example.com")) }},
+	"Proof":        {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Proof(s.ctx, v, "example.com") }},
 	"RemoveDomain": {as: "owner", reset: true, run: func(s *site, v Viewer) (any, error) { return none(s.RemoveDomain(s.ctx, v, "example.com", true)) }},
 
 	"Mailboxes": {as: "owner", list: true, run: func(s *site, v Viewer) (any, error) { return s.Mailboxes(s.ctx, v, Query{Search: "example.com"}) }},
@@ -187,7 +201,7 @@ var calls = map[string]call{
 }
 
 // unscoped take no viewer, or answer each with his own alone (Home has a test of its own).
-var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "Home": true, "Owner": true, "SendLinks": true,
+var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "CheckDue": true, "Home": true, "Owner": true, "SendLinks": true,
 	"LinkRequest": true, "AgreeTo": true} // the token is the right
 
 // fill gives the customer everything that could be seen or spoilt.

@@ -34,6 +34,7 @@ type Config struct {
 	Mail     Mail
 	Sender   TestSender // nil: SendTest answers Unavailable
 	Keys     Keys       // nil: domains get no DKIM keys
+	DNS      DNS        // nil: DNS and CheckDNS answer Unavailable
 	Sessions Sessions   // nil: there are no connections here
 
 	Notices Notices              // nil: links to addresses elsewhere wait for a server that has them

@@ -94,6 +94,7 @@ func newSite(t testing.TB, d *db.DB) *site {
 			return nil
 		},
 		Now: func() time.Time { return s.clock },
+		DNS: &zone{}, Keys: noKeys{},
 	})
 	s.ok(err)
 	s.customer, s.owner = s.addCustomer("Example", "owner@example.net")

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postchi/postchi/mailserver/dnsinfo"
+	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/panel/service"
+)
+
+// claimOf limits the viewer to one customer, whose claim of a domain is then meant.
+func claimOf(ctx context.Context, b *base, v service.Viewer, customer string) (service.Viewer, error) {
+	if customer == "" {
+		return v, nil
+	}
+	x, err := b.service.CustomerByName(ctx, v, customer)
+	if err != nil {
+		return v, err
+	}
+	return service.Viewer{Role: models.RoleCustomer, CustomerID: x.ID, Name: v.Name}, nil
+}
+
+const customerFlag = "whose claim, where several customers added the domain"
+
+func (c *cli) domainDNS() *cobra.Command {
+	cmd := &cobra.Command{Use: "dns NAME", Short: "Print the DNS records that a domain needs, with the verdicts of the last check", Args: exactly(1)}
+	zone := cmd.Flags().Bool("zone", false, "as a zone file")
+	customer := cmd.Flags().String("customer", "", customerFlag)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
+			v, err := claimOf(ctx, b, v, *customer)
+			if err != nil {
+				return err
+			}
+			if *zone {
+				_, text, err := b.service.DNSZone(ctx, v, args[0])
+				if err == nil {
+					_, err = fmt.Fprint(c.stdout, text)
+				}
+				return err
+			}
+			r, err := b.service.DNS(ctx, v, args[0])
+			if err != nil {
+				return err
+			}
+			return c.print(r, func(w io.Writer) { printReport(w, r) })
+		})
+	}
+	return cmd
+}
+
+// printReport prints each record with its verdict and, where they differ, what was found.
+func printReport(w io.Writer, r *models.DNSReport) {
+	checked := "never"
+	if r.CheckedAt != 0 {
+		checked = when(r.CheckedAt)
+	}
+	fmt.Fprintf(w, "%s: %s, checked %s\n\n", r.Domain, r.Health, checked)
+	table(w, "VERDICT\tTYPE\tNAME\tVALUE", func(add func(...any)) {
+		for i := range r.Results {
+			row := &r.Results[i]
+			verdict := string(row.Verdict)
+			if verdict == "" {
+				verdict = "-"
+			}
+			if row.Optional {
+				verdict += " (optional)"
+			}
+			value := row.Value
+			if row.Type == "TXT" {
+				value = dnsinfo.Quote(row.Strings)
+			}
+			add(verdict, row.Type, row.FullName, value)
+			for _, found := range row.Found {
+				add("", "", "  found", found)
+			}
+			if len(row.Notes) > 0 {
+				add("", "", "  note", strings.Join(row.Notes, ", "))
+			}
+		}
+	})
+}
+
+func (c *cli) domainCheck() *cobra.Command {
+	cmd := &cobra.Command{Use: "check NAME", Short: "Look at the DNS of a domain now; status 1 if something needed is missing or wrong, 75 if it is not known yet", Args: exactly(1)}
+	customer := cmd.Flags().String("customer", "", customerFlag)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
+			v, err := claimOf(ctx, b, v, *customer)
+			if err != nil {
+				return err
+			}
+			r, err := b.service.CheckDNS(ctx, v, args[0])
+			if err != nil {
+				return err
+			}
+			if err := c.print(r, func(w io.Writer) { printReport(w, r) }); err != nil {
+				return err
+			}
+			switch r.Health {
+			case models.DNSHealthOK:
+				return nil
+			case models.DNSHealthBad:
+				return models.Errorf(models.Conflict, "dns.bad", "Something that %s needs is missing or wrong in the DNS.", r.Domain)
+			}
+			return models.Errorf(models.Unavailable, "dns.later", "The DNS of %s is not known everywhere yet; check again later.", r.Domain)
+		})
+	}
+	return cmd
+}
+
+func (c *cli) domainProof() *cobra.Command {
+	cmd := &cobra.Command{Use: "proof NAME", Short: "Print the DNS record that proves who owns a domain", Args: exactly(1)}
+	customer := cmd.Flags().String("customer", "", customerFlag)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
+			v, err := claimOf(ctx, b, v, *customer)
+			if err != nil {
+				return err
+			}
+			p, err := b.service.Proof(ctx, v, args[0])
+			if err != nil {
+				return err
+			}
+			return c.print(p, func(w io.Writer) {
+				switch {
+				case p.State == models.DomainActive:
+					fmt.Fprintf(w, "%s is active; there is nothing to prove.\n", p.Domain)
+				case p.Held:
+					fmt.Fprintf(w, "%s is proven, but another customer's claim is active. To hand it over: postchi domain activate %s --customer NAME --take\n", p.Domain, p.Domain)
+				default:
+					fmt.Fprintf(w, "%s IN TXT %q\n", p.Name+".", p.Value)
+				}
+			})
+		})
+	}
+	return cmd
+}
+
+func (c *cli) domainRotate() *cobra.Command {
+	return &cobra.Command{Use: "rotate NAME", Short: "Make new DKIM keys; they sign once the DNS shows them", Args: exactly(1), RunE: func(cmd *cobra.Command, args []string) error {
+		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
+			if err := b.service.RotateKeys(ctx, v, args[0]); err != nil {
+				return err
+			}
+			return c.done(ok, "New keys are made. Publish their records (postchi domain dns %s); the old ones sign until then.", args[0])
+		})
+	}}
+}

@@ -1,0 +1,154 @@
+package service
+
+import (
+	"context"
+	"crypto/rand"
+
+	"github.com/postchi/postchi/models"
+)
+
+// newProofToken returns what a claim's TXT record holds: 26 letters and digits, 128 random bits.
+func newProofToken() string { return rand.Text() }
+
+// prove takes in what a look says of a pending claim, and returns the domain as it is then. It
+// becomes active by its TXT record; or, while nobody else claims the name, by an MX that points
+// here already. If another customer's claim is active, the proof is noted and nothing moves:
+// people decide.
+func (s *Service) prove(ctx context.Context, d *models.Domain, report *models.DNSReport) (*models.Domain, error) {
+	text, mx := shows(report, "proof"), shows(report, "mx")
+	if d.State != models.DomainPending || !text && !mx {
+		return d, nil
+	}
+	claims, err := s.store.Claims(ctx, d.Name)
+	if err != nil {
+		return d, err
+	}
+	held := false
+	for i := range claims {
+		held = held || claims[i].ID != d.ID && claims[i].State == models.DomainActive
+	}
+	if !text && len(claims) > 1 {
+		return d, nil
+	}
+	var now *models.Domain
+	err = s.changeDomain(ctx, d.ID, func(_ context.Context, d *models.Domain) error {
+		now = d
+		if d.State != models.DomainPending {
+			return nil
+		}
+		if d.ProvenAt == 0 {
+			d.ProvenAt = s.now()
+		}
+		if !held {
+			d.State, d.ActiveName = models.DomainActive, &d.Name
+		}
+		return nil
+	})
+	switch {
+	case models.Is(err, models.Conflict): // another claim became active meanwhile
+		return d, nil
+	case err != nil:
+		return d, err
+	case now.State == models.DomainActive:
+		s.log.Info("domain proven", "domain", d.Name, "customer_id", d.CustomerID, "by_txt", text)
+	default:
+		s.log.Warn("domain proven, but held by another customer", "domain", d.Name, "customer_id", d.CustomerID)
+	}
+	return now, nil
+}
+
+// shows reports whether the owner has saved a record for sure: caches do not matter here. An MX
+// by another name of this host is no proof; anybody can give such a name.
+func shows(report *models.DNSReport, purpose string) bool {
+	for i := range report.Results {
+		row := &report.Results[i]
+		if row.Purpose == purpose && len(row.Notes) == 0 {
+			return row.Verdict == models.DNSOK || row.Verdict == models.DNSPending
+		}
+	}
+	return false
+}
+
+// Proof says how a claim is proven and how far it is.
+type Proof struct {
+	Domain string             `json:"domain"`
+	State  models.DomainState `json:"state"`
+	Name   string             `json:"name"`  // of the TXT record; "" once active
+	Value  string             `json:"value"` // of the TXT record
+	Held   bool               `json:"held"`  // proven, but another customer's claim is active
+}
+
+// Proof returns the record that proves a domain. Claims from before there were proofs get
+// their token now.
+func (s *Service) Proof(ctx context.Context, v Viewer, name string) (*Proof, error) {
+	_, d, err := s.findDomain(ctx, v, manageDomains, name)
+	if err != nil {
+		return nil, err
+	}
+	p := &Proof{Domain: d.Name, State: d.State}
+	if d.State == models.DomainActive {
+		return p, nil
+	}
+	if d.ProofToken == "" {
+		err := s.changeDomain(ctx, d.ID, func(_ context.Context, now *models.Domain) error {
+			if now.ProofToken == "" {
+				now.ProofToken = newProofToken()
+			}
+			d = now
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	p.Held = d.ProvenAt != 0
+	if s.config.DNS == nil {
+		return nil, noDNS()
+	}
+	for _, rec := range s.config.DNS.Expected(d, nil) {
+		if rec.Purpose == "proof" {
+			p.Name, p.Value = rec.FullName, rec.Value
+		}
+	}
+	return p, nil
+}
+
+// TakeDomain makes the claim of a customer (0 = the oldest that is pending) active in place of
+// another customer's, whose claim waits from then on and whose mailboxes receive nothing more.
+// For administrators.
+func (s *Service) TakeDomain(ctx context.Context, v Viewer, name string, customer models.ID) error {
+	_, d, err := s.findDomain(ctx, v, manageCustomers, name)
+	if err != nil {
+		return err
+	}
+	var claim *models.Domain
+	err = s.store.Write(ctx, func(ctx context.Context) error {
+		claims, err := s.store.Claims(ctx, d.Name)
+		if err != nil {
+			return err
+		}
+		claim = nil
+		for i := range claims {
+			if c := &claims[i]; claim == nil && (customer != 0 && c.CustomerID == customer || customer == 0 && c.State == models.DomainPending) {
+				claim = c
+			}
+		}
+		if claim == nil {
+			return notFound()
+		}
+		for i := range claims {
+			if c := &claims[i]; c.ID != claim.ID && c.State == models.DomainActive {
+				c.State, c.ActiveName, c.ProvenAt, c.UpdatedAt = models.DomainPending, nil, 0, s.now()
+				if err := s.store.UpdateDomain(ctx, c); err != nil {
+					return err
+				}
+			}
+		}
+		claim.State, claim.ActiveName, claim.UpdatedAt = models.DomainActive, &claim.Name, s.now()
+		return conflict(s.store.UpdateDomain(ctx, claim), domainTaken())
+	})
+	if err == nil {
+		s.done(v, "domain taken over", "domain", claim.Name, "customer_id", claim.CustomerID)
+	}
+	return err
+}
