@@ -21,4 +21,10 @@ func (s *Server) register(r *prometheus.Registry) {
 	gauge("postchi_sessions", "Sessions that are logged in.", func() float64 { return float64(s.auth.Stats().Sessions) })
 	counter("postchi_events_dropped_total", "Events of the trace that found no room.", func() float64 { return float64(s.trace.Dropped()) })
 	counter("postchi_connections_refused_total", "Connections over the limit of their network.", func() float64 { return float64(s.gate.Refused()) })
+	if s.queue != nil {
+		counter("postchi_queue_sent_total", "Recipients whose server has taken the message.", func() float64 { return float64(s.queue.Stats().Sent) })
+		counter("postchi_queue_deferred_total", "Attempts that are to be made again.", func() float64 { return float64(s.queue.Stats().Deferred) })
+		counter("postchi_queue_bounced_total", "Recipients that were given up.", func() float64 { return float64(s.queue.Stats().Bounced) })
+		gauge("postchi_queue_trying", "Recipients that are being tried.", func() float64 { return float64(s.queue.Trying()) })
+	}
 }

@@ -41,7 +41,8 @@ func (q *Queue) hold(ctx context.Context, scope models.Scope, filter models.Queu
 			return 0, err
 		}
 		tx.Changed(db.ChangedQueue)
-		return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET held = ? WHERE held <> ? AND id IN ("+list("?", len(rows))+")", rowIDs(rows, held, held)...))
+		// What only waits for its sender to be told is not kept from that.
+		return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET held = ? WHERE state = '' AND held <> ? AND id IN ("+list("?", len(rows))+")", rowIDs(rows, held, held)...))
 	}, kind)
 }
 

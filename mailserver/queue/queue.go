@@ -100,6 +100,7 @@ type Queue struct {
 	schedule *schedule
 	claims   claims
 	away     atomic.Bool // the database does not answer
+	counts   [3]atomic.Int64
 
 	wake    chan struct{} // rows were inserted
 	ready   chan struct{} // the schedule has changed
@@ -150,4 +151,19 @@ func (q *Queue) Wake() {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Stats counts recipients since the start, by what became of an attempt.
+type Stats struct{ Sent, Deferred, Bounced int64 }
+
+// Stats returns the counts.
+func (q *Queue) Stats() Stats {
+	return Stats{Sent: q.counts[outbound.Delivered].Load(), Deferred: q.counts[outbound.Deferred].Load(), Bounced: q.counts[outbound.Failed].Load()}
+}
+
+// Trying is how many recipients are claimed by this process now.
+func (q *Queue) Trying() int {
+	q.claims.mu.Lock()
+	defer q.claims.mu.Unlock()
+	return len(q.claims.byID)
 }

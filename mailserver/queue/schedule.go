@@ -146,6 +146,7 @@ func (s *schedule) next() (*turn, time.Duration) {
 		f.queued = false
 		if f.dry {
 			s.forget(f)
+			s.unpark(f.to) // the room it was given
 			continue
 		}
 		if f.to.active >= f.to.room || f.to.pausing {

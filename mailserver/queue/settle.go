@@ -185,6 +185,7 @@ var eventOf = map[outbound.Status]models.EventKind{outbound.Delivered: models.Ev
 
 func (q *Queue) recordOutcome(item *models.QueueItem, o *outcome) {
 	r := &o.result
+	q.counts[o.status].Add(1)
 	if o.status != outbound.Deferred {
 		q.log.Info(string(eventOf[o.status]), "queue_id", item.ID, "to", o.Address, "remote", r.Remote, "code", r.Code, "enhanced", r.Enhanced, "reason", r.Reason, "attempts", o.Attempts+1)
 	}
