@@ -52,6 +52,7 @@ func newHouse(t testing.TB, in *instance, url string) *house {
 	h := &house{t: t, in: in, b: in.beside(t, url), password: testPassword}
 	h.customers()
 	h.mailboxes()
+	h.routing()
 	h.logins()
 	return h
 }

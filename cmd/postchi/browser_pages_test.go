@@ -50,6 +50,7 @@ func TestAccessibility(t *testing.T) {
 			l.t = t
 			l.admin(h)
 			l.owner(h)
+			l.boxOwner(h)
 			l.nobody()
 			t.Logf("%d pages", l.count)
 		})
@@ -107,6 +108,7 @@ func (l *look) admin(h *house) {
 	}
 	l.expecting(404, func() int { return l.open("/nothing/here") })
 	l.at("404")
+	l.routing()
 	l.forms(example)
 }
 
