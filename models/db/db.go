@@ -75,7 +75,8 @@ type DB struct {
 	leases  *Leases
 
 	closing chan struct{}
-	done    sync.WaitGroup
+	done    sync.WaitGroup // all goroutines
+	working sync.WaitGroup // the writers
 	once    sync.Once
 }
 
@@ -128,14 +129,13 @@ func (d *DB) startWriters(pool *sql.DB) {
 	if d.dialect == MySQL {
 		n = d.config.Writers
 	}
-	var workers sync.WaitGroup
 	for range n {
 		w := &writer{db: d, pool: pool, dialect: d.dialect}
 		d.writers = append(d.writers, w)
-		workers.Go(w.run)
+		d.working.Go(w.run)
 	}
 	d.done.Go(func() {
-		workers.Wait()
+		d.working.Wait()
 		pool.Close()
 	})
 }

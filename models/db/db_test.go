@@ -340,6 +340,26 @@ func TestLeaseWithTTLIsLostAfterIt(t *testing.T) {
 	})
 }
 
+// What Close waits for may write at that moment.
+func TestCloseWhileItsOwnGoroutinesWrite(t *testing.T) {
+	dbtest.EachConfig(t, func(t *testing.T, config db.Config) {
+		for range 20 {
+			d := dbtest.Open(t, config)
+			d.BeatOn()
+			closed := make(chan struct{})
+			go func() {
+				d.Close()
+				close(closed)
+			}()
+			select {
+			case <-closed:
+			case <-time.After(30 * time.Second):
+				t.Fatal("Close waits for a writer that waits for Close")
+			}
+		}
+	})
+}
+
 func TestWriteAfterCloseIsUnavailable(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
 	d.Close()

@@ -59,8 +59,9 @@ func (d *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	select {
 	case <-req.done:
 	case <-d.closing:
-		// The writers take what was queued before they end; without them there is no answer.
-		d.done.Wait()
+		// The writers finish what they have taken; without them there is no answer. Nobody else
+		// is waited for: the caller may be one whom Close waits for.
+		d.working.Wait()
 		select {
 		case <-req.done:
 		default:
