@@ -57,7 +57,7 @@ func (s *Server) openQueue() {
 	}
 	s.policies = mtasts.New(mtasts.Config{DB: c.DB, Resolver: o.Resolver, Roots: o.Roots, Private: o.Private, Log: c.Log})
 	s.outbound = outbound.New(outbound.Config{
-		Resolver: o.Resolver, Routes: &routes{o}, Policies: s.policies, Hostname: hostname, Port: o.Port, Private: o.Private, Own: o.Own, Roots: o.Roots, Log: c.Log,
+		Resolver: o.Resolver, Routes: &routes{o}, Policies: s.policies, Hostname: hostname, Names: []string{c.Hostname}, Port: o.Port, Private: o.Private, Own: o.Own, Roots: o.Roots, Log: c.Log,
 	})
 	s.queue = queue.New(queue.Config{
 		DB: c.DB, Blobs: c.Blobs, Send: s.outbound, Events: s.trace, Plan: o.Plan, Concurrency: o.Concurrency, PerDestination: o.PerDestination,
@@ -114,6 +114,6 @@ func (r *routes) Route(ctx context.Context, mailbox, domain models.ID) (outbound
 		}
 		password = string(plain)
 	}
-	route.Relay = &outbound.Relay{Host: relay.Host, Port: relay.Port, Security: outbound.Security(relay.Security), Username: relay.Username, Password: password}
+	route.Relay = &outbound.Relay{Host: relay.Host, Port: relay.Port, Security: outbound.Security(relay.Security), Username: relay.Username, Password: password, Inside: relay.OwnerKind == models.RelayOfServer}
 	return route, nil
 }

@@ -99,7 +99,7 @@ func (o *OutboundConfig) smarthost() (*outbound.Relay, error) {
 			return nil, fmt.Errorf("the port can be 1 to 65535")
 		}
 	}
-	relay := &outbound.Relay{Host: u.Hostname(), Port: port, Security: outbound.Security(o.SmarthostSecurity), Username: u.User.Username()}
+	relay := &outbound.Relay{Host: u.Hostname(), Port: port, Security: outbound.Security(o.SmarthostSecurity), Username: u.User.Username(), Inside: true}
 	relay.Password, _ = u.User.Password()
 	return relay, nil
 }

@@ -102,6 +102,15 @@ func broken(err error, doing string) *fault {
 	return temporary(ReasonLost, "4.4.2", "%s while %s", plain(err), doing)
 }
 
+// cutShort is a fault that comes from the end of ctx, if that has ended and the other side cannot
+// have the message.
+func cutShort(ctx context.Context, f *fault) *fault {
+	if ctx.Err() == nil || f.final || f.code != 0 {
+		return f
+	}
+	return temporary(ReasonAbandoned, "4.3.0", "the attempt was given up")
+}
+
 // unconnected is a connection that did not come about.
 func unconnected(err error) *fault {
 	var network net.Error

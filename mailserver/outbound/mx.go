@@ -65,7 +65,7 @@ func (c *Client) notSelf(ctx context.Context, records []*net.MX) ([]string, *fau
 
 // isSelf knows this server by its name, or by an address that it listens on.
 func (c *Client) isSelf(ctx context.Context, host string) bool {
-	if host == c.config.Hostname {
+	if host == c.config.Hostname || slices.Contains(c.config.Names, host) {
 		return true
 	}
 	if len(c.config.Own) == 0 {
@@ -87,7 +87,8 @@ func hostName(name string) string { return strings.ToLower(strings.TrimSuffix(na
 
 // addresses returns where a host is to be reached from the source, IPv4 first: more senders are
 // known by name there, and whoever has IPv6 mostly has both.
-func (c *Client) addresses(ctx context.Context, host string, source netip.Addr) ([]netip.Addr, *fault) {
+func (c *Client) addresses(ctx context.Context, host string, route *Route) ([]netip.Addr, *fault) {
+	source, private := route.Source, c.config.Private || route.Relay != nil && route.Relay.Inside
 	found, err := c.config.Resolver.LookupIPAddr(ctx, host)
 	switch {
 	case notFound(err):
@@ -96,14 +97,14 @@ func (c *Client) addresses(ctx context.Context, host string, source netip.Addr) 
 		return nil, temporary(ReasonDNS, "4.4.3", "the DNS does not give the address of %s at the moment", host)
 	}
 	var v4, v6 []netip.Addr
-	private := false
+	hidden := false
 	for _, a := range found {
 		addr, ok := netip.AddrFromSlice(a.IP)
 		addr = addr.Unmap()
 		switch {
 		case !ok || source.IsValid() && source.Unmap().Is4() != addr.Is4():
-		case !c.config.Private && !Public(addr):
-			private = true
+		case !private && !Public(addr):
+			hidden = true
 		case addr.Is4():
 			v4 = append(v4, addr)
 		default:
@@ -116,7 +117,7 @@ func (c *Client) addresses(ctx context.Context, host string, source netip.Addr) 
 	if len(all) > 0 {
 		return all[:min(len(all), maxAddresses)], nil
 	}
-	if private {
+	if hidden {
 		return nil, hopeless(ReasonPrivate, "the address of %s is none of the internet", host)
 	}
 	return nil, temporary(ReasonNoHost, "4.4.4", "the host %s has no address that can be reached from here", host)

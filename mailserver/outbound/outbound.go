@@ -58,6 +58,7 @@ type Relay struct {
 	Security Security
 	Username string // "" = without log-in
 	Password string
+	Inside   bool // may have a private address: who runs this server has named it
 }
 
 // Security says how a relay is spoken to.
@@ -103,6 +104,7 @@ type Config struct {
 	Routes   Routes   // nil = always the zero Route
 	Policies Policies // nil = always opportunistic
 	Hostname string   // of this server, in EHLO; a destination whose host has this name is a loop
+	Names    []string // other names of this server, lower case
 	Port     int      // of other servers; 0 = 25
 	Private  bool     // connections to private, loopback and link-local addresses are allowed
 	Own      []netip.AddrPort

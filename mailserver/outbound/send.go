@@ -36,7 +36,7 @@ func (c *Client) Send(ctx context.Context, m *Message) *Attempt {
 			a.out.Results[i] = a.worst.result()
 		}
 	}
-	a.out.Busy = a.busy && a.worst == nil && a.left > 0
+	a.out.Busy = a.busy && !a.reached && a.left == len(m.Recipients)
 	a.out.Unreached = !a.reached && !a.out.Busy && a.left > 0 && a.worst != nil && a.worst.reason != ReasonMessage && a.worst.reason != ReasonAbandoned
 	return a.out
 }
@@ -137,7 +137,7 @@ func (a *attempt) destination(ctx context.Context) (hosts []string, f *fault) {
 // host tries the addresses of one host.
 func (a *attempt) host(ctx context.Context, key, host string) *fault {
 	look, cancel := context.WithTimeout(ctx, a.config.Timeouts.DNS)
-	addrs, f := a.addresses(look, host, a.route.Source)
+	addrs, f := a.addresses(look, host, &a.route)
 	cancel()
 	if f != nil {
 		if f.reason == ReasonNoHost && f.status == Failed && host == a.m.Domain {

@@ -74,6 +74,7 @@ func (c *Client) openOnce(ctx context.Context, t *target, secure bool) (s *sessi
 	s.over(s.conn)
 	if again, f = s.begin(ctx, t, secure); f != nil {
 		s.conn.Close()
+		f, again = cutShort(ctx, f), again && ctx.Err() == nil
 		f.host, f.remote = t.host, t.addr.Addr().String()
 		return nil, f, again
 	}
@@ -240,7 +241,7 @@ func (s *session) limit() int64 {
 
 // quit ends the session in good manners, quickly.
 func (s *session) quit() {
-	s.conn.within(s.client.config.Timeouts.Quit)
+	s.conn.block = s.client.config.Timeouts.Quit
 	if s.write("QUIT") == nil && s.w.Flush() == nil {
 		s.read(s.client.config.Timeouts.Quit, "leaving")
 	}

@@ -39,7 +39,7 @@ func (t *transaction) run(ctx context.Context) *fault {
 		f = t.data()
 	}
 	if f != nil {
-		return t.place(f)
+		return t.place(cutShort(ctx, f))
 	}
 	return nil
 }

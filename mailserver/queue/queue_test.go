@@ -204,9 +204,9 @@ func (s *site) row(to string) (r models.QueueRow) {
 
 func within(t testing.TB, limit time.Duration, what string, fn func() bool) {
 	t.Helper()
-	for end := time.Now().Add(limit); !fn(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(10 * limit); !fn(); time.Sleep(5 * time.Millisecond) { // machines may be slow
 		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", limit, what)
+			t.Fatalf("not within %v: %s", 10*limit, what)
 		}
 	}
 }

@@ -97,6 +97,8 @@ func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, grou
 	case a.Busy:
 		q.schedule.busy(f.to)
 		return false
+	case abandoned(a.Results):
+		return false // by ourselves: that is no attempt
 	case a.Unreached && a.Results[0].Status == outbound.Deferred:
 		if !q.schedule.unreached(f.to, a.Results[0]) {
 			q.schedule.busy(f.to)
@@ -115,6 +117,16 @@ func same(r outbound.Result, n int) []outbound.Result {
 		out[i] = r
 	}
 	return out
+}
+
+// abandoned reports whether an attempt was given up on this side for all recipients.
+func abandoned(results []outbound.Result) bool {
+	for i := range results {
+		if results[i].Reason != outbound.ReasonAbandoned {
+			return false
+		}
+	}
+	return true
 }
 
 // answered reports whether the other side said something to at least one recipient.
