@@ -46,6 +46,14 @@ func filled(t *testing.T) (f *fixture, customer models.ID) {
 		{ID: f.store.NewID(), MailboxID: row.ID, Name: row.Address, Protocol: models.ProtoIMAP, Network: "192.0.2.1", Reason: "something new", FirstAt: now, LastAt: now, Hour: now, Count: 1},
 	}))
 	must(f.store.SaveBlock(ctx, models.LoginBlock{Network: "192.0.2.77", MailboxID: row.ID, Failures: 9, Until: models.At(f.clock().Add(10 * time.Minute)), At: now}))
+	f.enqueue("sara@example.com", `<img src=x onerror=alert(1)>`, "a@gmail.com", "b@gmail.com", "c@far.example")
+	must(f.store.InsertEvents(ctx, []models.Event{
+		{At: now, Kind: models.EventAccepted, EnvelopeID: 5, Direction: "in", Sender: "ali@far.example", Subject: "سلام", Remote: "192.0.2.9", Code: 250},
+		{At: now + 1, Kind: models.EventVerdict, EnvelopeID: 5, Direction: "in", Sender: "ali@far.example", Detail: "spf=pass dkim=pass dmarc=pass"},
+		{At: now + 2, Kind: models.EventDelivered, CustomerID: customer, MailboxID: row.ID, EnvelopeID: 5, Direction: "in", Sender: "ali@far.example", Recipient: "sara@example.com", Subject: "سلام", Folder: "Junk"},
+		{At: now + 3, Kind: models.EventRefused, Direction: "in", Sender: "ali@far.example", Recipient: "sarra@example.com", Code: 550, Enhanced: "5.1.1", Words: "recipient.unknown", Detail: "There is no mailbox <i>evil</i>."},
+		{At: now + 4, Kind: models.EventBounced, CustomerID: customer, MailboxID: row.ID, EnvelopeID: 6, Direction: "out", Sender: "sara@example.com", Recipient: "z@far.example", Host: "mx.far.example", Code: 550, Enhanced: "5.1.1", Detail: "User unknown", TLS: "TLS1.3 opportunistic"},
+	}))
 	return f, customer
 }
 
@@ -54,7 +62,8 @@ func pagePaths(customer models.ID) []string {
 	return []string{"/", "/customers", "/customers/new", "/customers/" + customer.String(), "/customers/" + customer.String() + "/delete",
 		"/domains", "/domains/new", "/domains/example.com", "/domains/example.com/delete", "/domains/example.com/dns", "/mailboxes", "/mailboxes?q=nothing", "/mailboxes?state=full",
 		"/mailboxes?sort=used&desc=1&domain=example.com", "/mailboxes/new", "/mailboxes/sara@example.com", "/mailboxes/sara@example.com/connect",
-		"/mailboxes/gone@example.com/purge", "/bin", "/bin?q=zzz",
+		"/mailboxes/gone@example.com/purge", "/bin", "/bin?q=zzz", "/delivery", "/delivery?q=sara@example.com&direction=in", "/delivery?q=nothing+like+this", "/delivery?mailbox=sara@example.com", "/delivery/5",
+		"/queue", "/queue/messages", "/queue/messages?q=zzz", "/queue/messages?domain=gmail.com",
 		"/aliases", "/aliases?q=nothing", "/aliases?domain=example.com&sort=address&desc=1", "/aliases/new", "/aliases/new?domain=example.com", "/aliases/sales@example.com",
 		"/aliases/test", "/aliases/test?address=sales@example.com", "/aliases/test?address=nobody@example.com",
 		"/mailboxes/sara@example.com/forward", "/mailboxes/sara@example.com/autoreply", "/mailboxes/sara@example.com/sending", "/mailboxes/info@example.com/sending", "/mailboxes/info@example.com/autoreply",

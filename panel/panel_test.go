@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/postchi/postchi/mailserver/queue"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/models/db/dbtest"
@@ -73,6 +74,44 @@ func (m *mail) SendTest(_ context.Context, box *models.Mailbox, lang string) err
 	return nil
 }
 
+// noBlobs stands for the store of messages.
+type noBlobs struct{}
+
+func (noBlobs) Unref(context.Context, *db.Tx, map[models.ID]int64) error { return nil }
+
+// enqueue lets a message of a mailbox wait for another server, and tells of its way.
+func (f *fixture) enqueue(from, subject string, to ...string) models.QueueItem {
+	f.t.Helper()
+	row, err := f.service.Mailbox(f.t.Context(), service.Console(), from)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	item := models.QueueItem{Kind: models.QueueSubmitted, BlobID: 1, EnvelopeID: f.store.NewID(), CustomerID: row.CustomerID, MailboxID: row.ID, Sender: from, Subject: subject, MessageID: "1@" + row.Domain}
+	e := models.Event{At: models.At(f.clock()), Kind: models.EventAccepted, CustomerID: row.CustomerID, MailboxID: row.ID, EnvelopeID: item.EnvelopeID, Direction: "out", Sender: from, Subject: subject, MessageID: item.MessageID}
+	events := []models.Event{e}
+	recipients := make([]models.QueueRecipient, len(to))
+	for i := range to {
+		recipients[i].Address = to[i]
+		e.Kind, e.Recipient, e.Code, e.Enhanced, e.Detail, e.Host = models.EventDeferred, to[i], 421, "4.7.28", "<i>evil</i> unusual rate of unsolicited mail", "mx."+to[i][strings.IndexByte(to[i], '@')+1:]
+		e.Next = e.At + 300e6
+		events = append(events, e)
+	}
+	err = f.db.Write(f.t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		if err := queue.New(queue.Config{DB: f.db}).Insert(ctx, tx, &item, recipients); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE queue_recipients SET attempts = 1, code = 421, enhanced = '4.7.28', reason = '421 4.7.28', detail = ?, host = 'mx.example' WHERE queue_id = ?", e.Detail, item.ID)
+		return err
+	})
+	if err == nil {
+		err = f.store.InsertEvents(f.t.Context(), events)
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return item
+}
+
 // door checks passwords as the log-in service does, without its limits.
 type door struct {
 	f    *fixture
@@ -125,7 +164,7 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	f.service, err = service.New(service.Config{Store: f.store, Mail: f.mail, Sender: f.mail, Sessions: f.wires, Hash: hashForTests, Defaults: service.Defaults{Quota: 1 << 30}, DevMode: true, Now: f.clock,
-		DNS: testDNS(), Keys: testKeys{f}})
+		Queue: queue.New(queue.Config{DB: f.db, Blobs: noBlobs{}}), DNS: testDNS(), Keys: testKeys{f}})
 	if err != nil {
 		t.Fatal(err)
 	}

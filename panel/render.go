@@ -61,6 +61,7 @@ type common struct {
 	Langs   []*i18n.Lang
 	User    *models.User // nil = nobody: the page has no navigation
 	Admin   bool
+	Queue   bool // messages may wait for other servers
 	Owner   bool // of a mailbox
 	CSRF    string
 	Notice  *notice
@@ -112,7 +113,7 @@ func (r *request) render(status int, name string, data page, forms ...*form) err
 
 func (r *request) fill(c *common) {
 	c.Lang, c.Langs, c.Version = r.lang, r.p.words.All(), r.p.Version
-	c.User, c.Admin, c.Owner = r.user, r.isAdmin(), r.isOwner()
+	c.User, c.Admin, c.Owner, c.Queue = r.user, r.isAdmin(), r.isOwner(), r.p.Service.HasQueue()
 	c.CSRF = r.forms.Token(r.Response(), r.secure)
 	if n := r.sess.Notice(); n != nil {
 		args := make(map[string]any, len(n.Args))

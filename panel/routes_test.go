@@ -62,7 +62,7 @@ func (f *fixture) dumpTable(to *strings.Builder, name string) {
 }
 
 // thing is one set of what a path can name, all of one customer.
-type thing struct{ customer, user, domain, address, alias string }
+type thing struct{ customer, user, domain, address, alias, item, message string }
 
 // things makes a new set for the customer.
 func (f *fixture) things(customer models.ID, n int) thing {
@@ -86,6 +86,8 @@ func (f *fixture) things(customer models.ID, n int) thing {
 	f.mailbox("box", t.domain)
 	t.user, t.address, t.alias = u.ID.String(), "box@"+t.domain, "alias@"+t.domain
 	f.lead(t.address, t.alias)
+	item := f.enqueue(t.address, "of "+t.domain, "x@far.example")
+	t.item, t.message = item.ID.String(), item.EnvelopeID.String()
 	return t
 }
 
@@ -126,7 +128,7 @@ func (f *fixture) lead(address, alias string) {
 
 // path puts the things into the path of a route.
 func (t thing) path(pattern string) string {
-	return strings.NewReplacer(":customer", t.customer, ":user", t.user, ":domain", t.domain, ":address", url.PathEscape(t.address), ":alias", url.PathEscape(t.alias)).Replace(pattern)
+	return strings.NewReplacer(":customer", t.customer, ":user", t.user, ":domain", t.domain, ":address", url.PathEscape(t.address), ":alias", url.PathEscape(t.alias), ":item", t.item, ":message", t.message).Replace(pattern)
 }
 
 // forms are the fields that make a POST succeed. %d, %c and %a stand for domain, customer and
@@ -145,6 +147,8 @@ var forms = map[string][]string{
 	"/domains/:domain/roles":         {"postmaster", "%a"},
 	"/domains/:domain/dmarc":         {"dmarc", "junk"},
 	"/domains/:domain/delete":        {"typed", "%d", "purge", "yes"},
+	"/queue/act":                     {"action", "hold", "domain", "nowhere.example"},
+	"/queue/:item/act":               {"action", "hold"},
 	"/mailboxes/new":                 {"local", "new%n", "domain", "%d", "password", "correct-horse-new"},
 	"/mailboxes/:address/password":   {"password", "correct-horse-new"},
 	"/mailboxes/:address/quota":      {"quota", "2", "quota_unit", "GB"},
@@ -267,7 +271,7 @@ func TestOwnersRoutes(t *testing.T) {
 	f.lead("sara@example.com", "sales@example.com")
 	mine := thing{customer: id.String(), user: "1", domain: "example.com", address: "sara@example.com", alias: "sales@example.com"}
 	theirs := mine
-	theirs.address = "info@example.com"
+	theirs.address, theirs.item = "info@example.com", "1"
 	n := 0
 	for i, r := range f.panel.routes() {
 		if r.access == anyone || r.access == everyone || r.access == owners {
@@ -393,7 +397,7 @@ func TestListsShowOnlyTheViewersOwn(t *testing.T) {
 func TestNobody(t *testing.T) {
 	f := newFixture(t)
 	f.owner("Example", ownerEmail, "example.com")
-	thing := thing{customer: "1", user: "1", domain: "example.com", address: "info@example.com", alias: "sales@example.com"}
+	thing := thing{customer: "1", user: "1", domain: "example.com", address: "info@example.com", alias: "sales@example.com", item: "1", message: "1"}
 	before := f.dump()
 	for n, r := range f.panel.routes() {
 		if r.access == anyone {
@@ -428,7 +432,7 @@ func TestForgedForms(t *testing.T) {
 			continue
 		}
 		n++
-		thing := thing{customer: id.String(), user: "1", domain: "example.com", address: "info@example.com", alias: "sales@example.com"}
+		thing := thing{customer: id.String(), user: "1", domain: "example.com", address: "info@example.com", alias: "sales@example.com", item: "1", message: "1"}
 		good := b.token
 		for _, token := range []string{"", stranger.token, good[1:] + "x"} {
 			b.token = token

@@ -19,12 +19,15 @@ var keyLiteral = regexp.MustCompile(`"([a-z]+(?:\.[a-z0-9_]+)*)"`)
 
 // made are the groups of keys that are put together at run time, and what makes them.
 var made = []string{
-	"error.",     // models.Error.Key
-	"problem.",   // service.Problem.Key
-	"why.",       // models.Login.Reason
-	"status.",    // HTTP status
-	"role.",      // models.Role
-	"help.word.", // the glossary
+	"error.",      // models.Error.Key
+	"problem.",    // service.Problem.Key
+	"why.",        // models.Login.Reason
+	"status.",     // HTTP status
+	"role.",       // models.Role
+	"track.",      // service.Fate.Key
+	"event.",      // models.Event.Kind
+	"queue.done.", // service.QueueAction
+	"help.word.",  // the glossary
 	"help.symptom.",
 	"step.",            // models.RouteStepKind
 	"target.state.",    // service.TargetView.State

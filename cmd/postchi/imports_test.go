@@ -63,7 +63,7 @@ var allowedImports = map[string][]string{
 	"panel":             {"models", "models/address", "models/explain", "models/password", "panel/*", "templates", "static"},
 	"panel/clientsetup": {"models"},
 	"panel/i18n":        {"models"},
-	"panel/service":     {"models", "models/address", "models/password"},
+	"panel/service":     {"models", "models/address", "models/explain", "models/password"},
 	"panel/session":     {"models"},
 	"templates":         {},
 	"static":            {},

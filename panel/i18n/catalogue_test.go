@@ -52,7 +52,7 @@ func names(form []segment) []string {
 
 // notPersian are the texts without a letter of their own, or with a name that is written in
 // Latin letters in Persian too.
-var notPersian = []string{"space.used", "time.at", "server.label", "help.word.pop3", "help.word.smtp"}
+var notPersian = []string{"space.used", "time.at", "server.label", "help.word.pop3", "help.word.smtp", "delivery.messageid"}
 
 func TestPersianIsWrittenInPersian(t *testing.T) {
 	_, fa := load2(t)

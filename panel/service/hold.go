@@ -7,14 +7,6 @@ import (
 	"github.com/postchi/postchi/models"
 )
 
-// Queue is all that accounts ask of the outbound queue.
-type Queue interface {
-	// Hold keeps what a filter chooses from being tried until Release; they return how many
-	// recipients that are.
-	Hold(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error)
-	Release(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error)
-}
-
 // HoldSending keeps what a mailbox sends in the queue, with what waits there already; it goes
 // on receiving. Invalid reason.empty, text.*.
 func (s *Service) HoldSending(ctx context.Context, v Viewer, addr, reason string) error {

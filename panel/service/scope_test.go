@@ -66,6 +66,9 @@ type call struct {
 // none is the result of a method that has none.
 func none(err error) (any, error) { return nil, err }
 
+// none2 is none for a method whose result is a number of changes.
+func none2(_ int64, err error) (any, error) { return nil, err }
+
 // calls has every method that takes a viewer; TestEveryMethodIsScoped fails if one is missing.
 var calls = map[string]call{
 	"Customers":      {as: "admin", run: func(s *site, v Viewer) (any, error) { return s.Customers(s.ctx, v, Query{}) }},
@@ -187,8 +190,26 @@ var calls = map[string]call{
 	}},
 	"RemoveRelay": {as: "admin", run: func(s *site, v Viewer) (any, error) { return none(s.RemoveRelay(s.ctx, v, "sara@example.com")) }},
 
-	"Logins":         {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Logins(s.ctx, v, "sara@example.com", 0) }},
-	"Events":         {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Events(s.ctx, v, "sara@example.com", 0, 0) }},
+	"Logins": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Logins(s.ctx, v, "sara@example.com", 0) }},
+	"Events": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Events(s.ctx, v, "sara@example.com", 0, 0) }},
+	"Logins": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Logins(s.ctx, v, "sara@example.com", 0) }},
+	"Events": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Events(s.ctx, v, "sara@example.com", 0, 0) }},
+	"Traces": {as: "owner", list: true, run: func(s *site, v Viewer) (any, error) {
+		found, err := s.Traces(s.ctx, v, Find{Text: "sara@example.com"})
+		if err != nil {
+			return nil, err
+		}
+		return found.Stories, nil
+	}},
+	"Trace":       {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Trace(s.ctx, v, 77) }},
+	"QueueGroups": {as: "owner", list: true, run: func(s *site, v Viewer) (any, error) { return s.QueueGroups(s.ctx, v) }},
+	"QueueRows": {as: "owner", list: true, run: func(s *site, v Viewer) (any, error) {
+		return s.QueueRows(s.ctx, v, models.QueueFilter{}, Query{})
+	}},
+	"QueueItem": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.QueueItem(s.ctx, v, s.queued) }},
+	"ActOnQueue": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none2(s.ActOnQueue(s.ctx, v, QueueHold, models.QueueFilter{QueueID: s.queued}))
+	}},
 	"LiveSessions":   {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.LiveSessions(s.ctx, v, "sara@example.com") }},
 	"LastUses":       {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.LastUses(s.ctx, v, "sara@example.com", 0) }},
 	"EndSession":     {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.EndSession(s.ctx, v, "sara@example.com", 1)) }},
@@ -201,7 +222,7 @@ var calls = map[string]call{
 }
 
 // unscoped take no viewer, or answer each with his own alone (Home has a test of its own).
-var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "CheckDue": true, "Home": true, "Owner": true, "SendLinks": true,
+var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "CheckDue": true, "HasQueue": true, "Home": true, "Owner": true, "SendLinks": true,
 	"LinkRequest": true, "AgreeTo": true} // the token is the right
 
 // fill gives the customer everything that could be seen or spoilt.
@@ -223,7 +244,8 @@ func (s *site) fill() *site {
 	s.ok(s.DeleteMailbox(s.ctx, s.owner, "binned@example.com"))
 	s.ok(s.records.SaveBlock(s.ctx, models.LoginBlock{Network: "192.0.2.1", MailboxID: sara.ID, Until: models.At(s.clock) * 2}))
 	s.ok(s.records.RecordLogins(s.ctx, []models.Login{{MailboxID: sara.ID, Name: sara.Address, Protocol: models.ProtoIMAP, Network: "192.0.2.1", LastAt: 5}}))
-	s.ok(s.records.InsertEvents(s.ctx, []models.Event{{At: 1, Kind: models.EventAccepted, CustomerID: s.customer.ID, MailboxID: sara.ID}}))
+	s.ok(s.records.InsertEvents(s.ctx, []models.Event{{At: 1, Kind: models.EventAccepted, CustomerID: s.customer.ID, MailboxID: sara.ID, EnvelopeID: 77, Sender: sara.Address}}))
+	s.queued = s.enqueue(sara, "x@far.example", "y@far.example")
 	return s
 }
 
@@ -374,7 +396,7 @@ func (s *site) renew() {
 		s.ok(err)
 	}
 	s.ok(s.d.Write(s.ctx, func(ctx context.Context, tx *db.Tx) error {
-		for _, table := range []string{"logins", "events", "login_blocks"} {
+		for _, table := range []string{"logins", "events", "login_blocks", "queue", "queue_recipients"} {
 			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table); err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ type Config struct {
 	Sessions Sessions   // nil: there are no connections here
 
 	Notices Notices              // nil: links to addresses elsewhere wait for a server that has them
-	Queue   Queue                // nil: holding a mailbox leaves what is queued already
+	Queue   Queue                // of messages to other servers; nil: nothing is queued, and holding a mailbox holds no message
 	Secrets Sealer               // nil: passwords of smarthosts cannot be kept
 	Sending models.SendingLimits // shown, not counted here
 	// PublicURL is how people reach the panel, without a final slash; links begin with it.
@@ -126,6 +126,8 @@ type Store interface {
 	Events(ctx context.Context, scope models.Scope, q models.EventQuery) ([]models.Event, error)
 	LastUses(ctx context.Context, mailbox models.ID, limit int) ([]models.LastUse, error)
 	LogOut(ctx context.Context, mailbox models.ID) error
+	Traces(ctx context.Context, scope models.Scope, q models.TraceQuery) (models.Traces, error)
+	Trace(ctx context.Context, scope models.Scope, id models.ID) (*models.Trace, error)
 	MailboxBlocks(ctx context.Context, mailbox models.ID, now models.Micros) ([]models.LoginBlock, error)
 	DeleteBlocks(ctx context.Context, mailbox models.ID, network string) error
 

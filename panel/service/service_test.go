@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postchi/postchi/mailserver/queue"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/models/db/dbtest"
@@ -70,7 +71,13 @@ type site struct {
 	admin    Viewer
 	owner    Viewer
 	customer *models.Customer
+	queued   models.ID // a message that waits
 }
+
+// noBlobs stands for the store of messages.
+type noBlobs struct{}
+
+func (noBlobs) Unref(context.Context, *db.Tx, map[models.ID]int64) error { return nil }
 
 func each(t *testing.T, fn func(t *testing.T, s *site)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) { fn(t, newSite(t, d)) })
@@ -86,7 +93,8 @@ func newSite(t testing.TB, d *db.DB) *site {
 	s := &site{t: t, ctx: t.Context(), d: d, records: records, mail: &fakeMail{d: d}, sender: &fakeSender{}, clock: time.Date(2026, 3, 21, 10, 0, 0, 0, time.UTC), admin: Console()}
 	s.Service, err = New(Config{
 		Store: records, Mail: s.mail, Sender: s.sender, Defaults: Defaults{Quota: 1000},
-		Hash: func(_ context.Context, pw string) (string, error) { return "hash of " + pw, nil },
+		Queue: queue.New(queue.Config{DB: d, Blobs: noBlobs{}}),
+		Hash:  func(_ context.Context, pw string) (string, error) { return "hash of " + pw, nil },
 		Verify: func(_ context.Context, hash, pw string) error {
 			if hash != "hash of "+pw {
 				return models.Errorf(models.Denied, "password.wrong", "no")
@@ -100,6 +108,20 @@ func newSite(t testing.TB, d *db.DB) *site {
 	s.customer, s.owner = s.addCustomer("Example", "owner@example.net")
 	s.addDomain("example.com")
 	return s
+}
+
+// enqueue lets a message of a mailbox wait.
+func (s *site) enqueue(from *models.Mailbox, to ...string) models.ID {
+	s.t.Helper()
+	item := models.QueueItem{Kind: models.QueueSubmitted, BlobID: 1, EnvelopeID: s.records.NewID(), CustomerID: from.CustomerID, MailboxID: from.ID, Sender: from.Address, Subject: "waits"}
+	recipients := make([]models.QueueRecipient, len(to))
+	for i := range to {
+		recipients[i].Address = to[i]
+	}
+	s.ok(s.d.Write(s.ctx, func(ctx context.Context, tx *db.Tx) error {
+		return queue.New(queue.Config{DB: s.d}).Insert(ctx, tx, &item, recipients)
+	}))
+	return item.ID
 }
 
 func (s *site) ok(err error) {
