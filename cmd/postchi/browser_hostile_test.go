@@ -58,6 +58,7 @@ func TestHostileText(t *testing.T) {
 	h.records()
 	h.mail()
 	h.logins()
+	h.outbound()
 	c := startChromium(t)
 	admin := c.tab(t, in.url(), "en")
 	admin.open("/")
@@ -98,6 +99,7 @@ type hostile struct {
 	b         *base
 	customer  models.ID
 	customers []models.ID
+	items     []models.QueueItem
 	addresses []string
 }
 
@@ -191,6 +193,26 @@ func (h *hostile) logins() {
 	}
 }
 
+// outbound are messages that wait, and steps of messages with the payloads in every text that
+// another server or a sender can write.
+func (h *hostile) outbound() {
+	h.t.Helper()
+	ctx := context.Background()
+	row, err := h.b.service.Mailbox(ctx, service.Console(), h.addresses[0])
+	h.must(err)
+	for i, p := range payloads {
+		h.items = append(h.items, h.b.enqueue(h.t, row, p, "x@far.example"))
+		refused := models.Event{At: models.At(time.Now()), Kind: models.EventRefused, CustomerID: row.CustomerID, MailboxID: row.ID, Direction: "in", Sender: p, Recipient: p,
+			Subject: p, MessageID: p, Remote: p, Words: p, Detail: p, Enhanced: p, Host: p, TLS: p}
+		stored, bounced := refused, refused
+		stored.Kind, stored.Folder, stored.EnvelopeID = models.EventDelivered, p, models.ID(1000+i)
+		bounced.Kind, bounced.Code, bounced.EnvelopeID = models.EventBounced, 550, models.ID(1000+i)
+		unknown := stored
+		unknown.Kind = models.EventKind(models.Clip(p, 60))
+		h.must(h.b.store.InsertEvents(ctx, []models.Event{refused, stored, bounced, unknown}))
+	}
+}
+
 // pages are all there are, and those that repeat what an address says.
 func (h *hostile) pages() []string {
 	q := url.QueryEscape(everyPayload)
@@ -198,6 +220,11 @@ func (h *hostile) pages() []string {
 		"/customers", "/mailboxes/" + h.addresses[1] + "/purge", "/customers/" + h.customer.String(), "/customers/" + h.customer.String() + "/delete",
 		"/mailboxes?q=" + q, "/domains?q=" + q, "/customers?q=" + q, "/bin?q=" + q, "/mailboxes?sort=" + q + "&state=" + q,
 		"/mailboxes/new?local=" + q + "&name=" + q + "&quota=" + q, "/domains/new?domain=" + q + "&user_email=" + q, "/customers/new?name=" + q + "&external_id=" + q}
+	all = append(all, "/delivery", "/delivery?q="+q+"&direction="+q+"&day="+q+"&before="+q, "/delivery?mailbox="+h.addresses[0], "/delivery?direction=in",
+		"/queue", "/queue/messages", "/queue/messages?domain="+q+"&reason="+q+"&q="+q, "/queue/messages?q=x")
+	for i := 0; i < len(h.items); i += 4 {
+		all = append(all, "/queue/"+h.items[i].ID.String(), "/delivery/"+h.items[i].EnvelopeID.String(), fmt.Sprintf("/delivery/%d", 1000+i))
+	}
 	// The first mailbox has all the log-ins.
 	all = append(all, "/mailboxes/"+h.addresses[0]+"/connect", "/mailboxes/"+h.addresses[2]+"/connect")
 	for i, a := range h.addresses {

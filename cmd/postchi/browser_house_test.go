@@ -21,6 +21,8 @@ type house struct {
 	ceased   models.ID // customer that is suspended
 	ownerID  models.ID
 	strange  models.ID // customer with limits that are reached
+	item     models.ID // a message that waits
+	message  models.ID // one of which every step is known
 	password string    // of every user and mailbox
 }
 
@@ -54,6 +56,7 @@ func newHouse(t testing.TB, in *instance, url string) *house {
 	h.mailboxes()
 	h.routing()
 	h.logins()
+	h.mail()
 	return h
 }
 
@@ -137,4 +140,44 @@ func (h *house) logins() {
 		login(50*time.Hour, models.ProtoSubmission, "198.51.100.200", "", "laptop.example", 1),
 	}))
 	h.must(h.b.store.SaveBlock(ctx, models.LoginBlock{Network: "2001:db8:0:7::/64", MailboxID: row.ID, Failures: 8, Until: models.At(now.Add(14 * time.Minute)), At: models.At(now)}))
+}
+
+// mail are messages in every state: delivered, in the junk folder, refused, waiting, given up.
+func (h *house) mail() {
+	h.t.Helper()
+	ctx := context.Background()
+	row, err := h.b.service.Mailbox(ctx, service.Console(), "sara@example.com")
+	h.must(err)
+	at := func(age time.Duration) models.Micros { return models.At(time.Now().Add(-age)) }
+	in := models.Event{EnvelopeID: 71, Direction: "in", Sender: "ali@far.example", Subject: "صورت‌حساب مرداد ۱۴۰۵", MessageID: "CAF+x1@far.example", Remote: "2001:db8::25", Size: 48_000}
+	accepted, verdict, stored := in, in, in
+	accepted.At, accepted.Kind, accepted.Code, accepted.Enhanced = at(50*time.Minute), models.EventAccepted, 250, "2.0.0"
+	verdict.At, verdict.Kind, verdict.Detail = at(50*time.Minute), models.EventVerdict, "spf=pass dkim=fail dmarc=fail"
+	stored.At, stored.Kind, stored.Recipient, stored.Folder, stored.CustomerID, stored.MailboxID = at(50*time.Minute), models.EventDelivered, row.Address, "Junk", h.example, row.ID
+	refused := models.Event{At: at(3 * time.Hour), Kind: models.EventRefused, Direction: "in", Sender: "newsletter@shop.example", Recipient: "sarra@example.com", Remote: "192.0.2.9",
+		Code: 550, Enhanced: "5.1.1", Words: "recipient.unknown", Detail: "There is no mailbox sarra@example.com here."}
+	out := models.Event{At: at(26 * time.Hour), EnvelopeID: 72, Direction: "out", CustomerID: h.example, MailboxID: row.ID, Sender: row.Address, Subject: "Offer for three hundred chairs", MessageID: "72@example.com", Size: 9_300}
+	var all []models.Event
+	step := func(kind models.EventKind, to, host string, code int, enhanced, detail string, after time.Duration) {
+		e := out
+		e.At, e.Kind, e.Recipient, e.Host, e.Code, e.Enhanced, e.Detail = out.At+models.Micros(after.Microseconds()), kind, to, host, code, enhanced, detail
+		if kind == models.EventDeferred {
+			e.Next = e.At + 300e6
+		}
+		if host != "" {
+			e.TLS = "TLS1.3 opportunistic"
+		}
+		all = append(all, e)
+	}
+	step(models.EventAccepted, "", "", 250, "2.0.0", "", 0)
+	for _, to := range []string{"maryam@gmail.com", "chairs@far.example", "nobody@outlook.com"} {
+		step(models.EventQueued, to, "", 0, "", "", 0)
+	}
+	step(models.EventSent, "chairs@far.example", "mx.far.example", 250, "2.0.0", "OK queued as 4FF2", time.Second)
+	step(models.EventDeferred, "maryam@gmail.com", "gmail-smtp-in.l.google.com", 421, "4.7.28", "Gmail has detected an unusual rate of unsolicited mail originating from your IP address. To protect our users from spam, mail sent from your IP address has been temporarily rate limited.", time.Second)
+	step(models.EventBounced, "nobody@outlook.com", "outlook-com.olc.protection.outlook.com", 550, "5.5.0", "Requested action not taken: mailbox unavailable (S2017062302).", 2*time.Second)
+	step(models.EventReturned, "nobody@outlook.com", "", 0, "", "", 3*time.Second)
+	h.message = out.EnvelopeID
+	h.must(h.b.store.InsertEvents(ctx, append(all, accepted, verdict, stored, refused)))
+	h.item = h.b.enqueue(h.t, row, "Offer for three hundred chairs", "maryam@gmail.com", "omid@gmail.com", "info@far.example").ID
 }

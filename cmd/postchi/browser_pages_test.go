@@ -102,6 +102,8 @@ func (l *look) admin(h *house) {
 		{"mailbox", "/mailboxes/sara@example.com"}, {"mailbox-held", "/mailboxes/support@example.com"},
 		{"mailbox-full", "/mailboxes/parisa@example.com"}, {"mailbox-long", "/mailboxes/" + longAddress},
 		{"mailbox-new", "/mailboxes/new"}, {"connect", "/mailboxes/sara@example.com/connect"}, {"connect-long", "/mailboxes/" + longAddress + "/connect"},
+		{"delivery", "/delivery"}, {"delivery-address", "/delivery?q=ali@far.example&direction=in"}, {"delivery-none", "/delivery?q=nothing+like+this"},
+		{"delivery-message", "/delivery/" + h.message.String()}, {"queue", "/queue"}, {"queue-messages", "/queue/messages"}, {"queue-item", "/queue/" + h.item.String()},
 		{"bin", "/bin"}, {"purge", "/mailboxes/bahram@example.com/purge"}, {"help", "/help"}, {"account", "/account"},
 	} {
 		l.see(p[0], p[1])

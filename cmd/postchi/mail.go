@@ -41,7 +41,7 @@ func (b *base) serviceConfig(sender service.TestSender) service.Config {
 // hold and release what waits.
 func (b *base) queue() *queue.Queue {
 	if b.outbound == nil {
-		b.outbound = queue.New(queue.Config{DB: b.db, Blobs: b.blobs, Hostname: b.config.Hostname, Log: b.log})
+		b.outbound = queue.New(queue.Config{DB: b.db, Blobs: b.blobs, Events: b.recorder(), Hostname: b.config.Hostname, Log: b.log})
 	}
 	return b.outbound
 }

@@ -145,7 +145,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(c.serveCommand(), c.customerCommand(), c.userCommand(), c.domainCommand(), c.mailboxCommand(),
 		c.aliasCommand(), c.relayCommand(), c.suppressionCommand(), c.limitsCommand(),
-		c.authCommand(), c.settingsCommand(), c.doctorCommand(), c.migrateCommand(), c.versionCommand())
+		c.queueCommand(), c.traceCommand(), c.authCommand(), c.settingsCommand(), c.doctorCommand(), c.migrateCommand(), c.versionCommand())
 	return root
 }
 

@@ -31,6 +31,8 @@ var routeForms = map[string]string{
 	"/domains/:domain/roles":         "postmaster={address}",
 	"/domains/:domain/dmarc":         "dmarc=junk",
 	"/domains/:domain/delete":        "typed={domain}&purge=yes",
+	"/queue/act":                     "action=retry&domain=nowhere.example",
+	"/queue/:item/act":               "action=release",
 	"/mailboxes/new":                 "local=new{n}&domain={domain}&password=" + testPassword,
 	"/mailboxes/:address/password":   "password=" + testPassword,
 	"/mailboxes/:address/quota":      "quota=2&quota_unit=GB",
@@ -73,7 +75,7 @@ func adminRoute(r *echo.Route) bool {
 
 // ownersRoute says which are for the owners of mailboxes too, or for them alone.
 func ownersRoute(r *echo.Route) bool {
-	return r.Path == "/" || r.Path == "/help" || strings.HasPrefix(r.Path, "/account") || r.Path == "/autoreply"
+	return r.Path == "/" || r.Path == "/help" || strings.HasPrefix(r.Path, "/account") || strings.HasPrefix(r.Path, "/delivery") || r.Path == "/autoreply"
 }
 
 // names reports whether a route's request names a thing, in its path or its form.
@@ -85,7 +87,7 @@ func names(r *echo.Route) bool {
 func (o thing) fill(text string, n int) string {
 	return strings.NewReplacer("{n}", strconv.Itoa(n), "{customer}", o.customer, "{name}", o.name, "{domain}", o.domain, "{address}", o.address,
 		":customer", o.customer, ":user", o.user, ":domain", o.domain, ":address", url.PathEscape(o.address),
-		":alias", url.PathEscape(o.alias)).Replace(text)
+		":alias", url.PathEscape(o.alias), ":item", o.item, ":message", o.message).Replace(text)
 }
 
 // walk makes a route's request for a thing.

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/postchi/postchi/mailserver/queue"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/panel/service"
@@ -199,7 +201,7 @@ func (b *base) customerWith(t testing.TB, name, user string) models.ID {
 }
 
 // thing is one set of what a path can name, all of one customer.
-type thing struct{ customer, name, user, domain, address, alias string }
+type thing struct{ customer, name, user, domain, address, alias, item, message string }
 
 // newThing makes a set, for a customer of its own if that is 0.
 func (b *base) newThing(t testing.TB, customer models.ID, n int) thing {
@@ -235,6 +237,8 @@ func (b *base) newThing(t testing.TB, customer models.ID, n int) thing {
 		_, err := tx.ExecContext(ctx, "INSERT INTO suppressions (mailbox_id, address, customer_id, code, detail, at) VALUES (?, 'no@elsewhere.example', ?, 550, 'no such user', 1)", row.ID, customer)
 		return err
 	}))
+	item := b.enqueue(t, row, made.domain, "x@far.example")
+	made.item, made.message = item.ID.String(), item.EnvelopeID.String()
 	return made
 }
 
@@ -256,4 +260,36 @@ func (b *base) outside(t testing.TB, o thing) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// enqueue lets a message of a mailbox wait for another server, held, and tells of its way.
+func (b *base) enqueue(t testing.TB, from *models.MailboxRow, text string, to ...string) models.QueueItem {
+	t.Helper()
+	item := models.QueueItem{Kind: models.QueueSubmitted, EnvelopeID: b.store.NewID(), CustomerID: from.CustomerID, MailboxID: from.ID,
+		Sender: from.Address, Subject: text, MessageID: text, Held: true}
+	events := []models.Event{{At: models.At(time.Now()), Kind: models.EventAccepted, CustomerID: from.CustomerID, MailboxID: from.ID, EnvelopeID: item.EnvelopeID,
+		Direction: "out", Sender: from.Address, Subject: text, MessageID: text, Remote: text, Detail: text}}
+	recipients := make([]models.QueueRecipient, len(to))
+	for i := range to {
+		recipients[i].Address = to[i]
+		e := events[0]
+		e.Kind, e.Recipient, e.Host, e.TLS, e.Code, e.Enhanced = models.EventDeferred, to[i], text, text, 421, "4.7.28"
+		events = append(events, e)
+	}
+	ctx := context.Background()
+	err := b.db.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := queue.New(queue.Config{DB: b.db}).Insert(ctx, tx, &item, recipients); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE queue_recipients SET attempts = 1, code = 421, enhanced = '4.7.28', reason = '421 4.7.28', detail = ?, host = ? WHERE queue_id = ?",
+			text, models.Clip(text, 200), item.ID)
+		return err
+	})
+	if err == nil {
+		err = b.store.InsertEvents(ctx, events)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return item
 }

@@ -447,7 +447,10 @@ func TestAutoReply(t *testing.T) {
 }
 
 // fakeQueue notes what is asked of the queue.
-type fakeQueue struct{ asked []string }
+type fakeQueue struct {
+	Queue
+	asked []string
+}
 
 func (q *fakeQueue) Hold(_ context.Context, _ models.Scope, f models.QueueFilter) (int64, error) {
 	q.asked = append(q.asked, "hold "+f.MailboxID.String())

@@ -192,8 +192,6 @@ var calls = map[string]call{
 
 	"Logins": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Logins(s.ctx, v, "sara@example.com", 0) }},
 	"Events": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Events(s.ctx, v, "sara@example.com", 0, 0) }},
-	"Logins": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Logins(s.ctx, v, "sara@example.com", 0) }},
-	"Events": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Events(s.ctx, v, "sara@example.com", 0, 0) }},
 	"Traces": {as: "owner", list: true, run: func(s *site, v Viewer) (any, error) {
 		found, err := s.Traces(s.ctx, v, Find{Text: "sara@example.com"})
 		if err != nil {
