@@ -203,7 +203,7 @@ var refusals = regexp.MustCompile(`(?:Errorf\((?:models\.)?[A-Z][A-Za-z]+, |&(?:
 // notTold are keys of errors that no SMTP client ever gets: they belong to other protocols, to
 // the panel, or are replaced before.
 var notTold = map[string]bool{
-	"exists": true, "not_found": true, "full": true, "folder.unknown": true,
+	"exists": true, "not_found": true, "full": true, "folder.unknown": true, "filter.rspamd": true,
 	"arrival.targets": true, "arrival.prefix": true, // faults of ours, told as internal
 }
 
