@@ -57,7 +57,7 @@ func (d *Delivery) hold(ctx context.Context, mailbox, customer models.ID, sent, 
 		}
 	}
 	d.event(models.Event{
-		Kind: models.EventHeld, CustomerID: customer, MailboxID: mailbox, Direction: "out", Words: "held.bounces",
+		Kind: models.EventHeld, CustomerID: customer, MailboxID: mailbox, Direction: "out", Words: "held",
 		Detail: fmt.Sprintf("%d of %d recipients of one hour bounced", bounced, sent),
 	})
 	if d.config.Queue == nil {

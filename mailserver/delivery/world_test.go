@@ -233,7 +233,9 @@ func (w *world) later() {
 	for {
 		select {
 		case do := <-w.Delivery.later:
-			do(w.ctx)
+			ctx, cancel := context.WithTimeout(w.ctx, 500*time.Millisecond) // what waits for a commit waits for an undone one too
+			do(ctx)
+			cancel()
 		default:
 			return
 		}
