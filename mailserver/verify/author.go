@@ -10,14 +10,15 @@ import (
 const (
 	// maxAuthors is the number of different domains in From that DMARC looks at.
 	maxAuthors = 4
-	// maxFrom is the number of addresses of From that are read.
-	maxFrom = 1000
+	// maxFrom is the number of addresses of From that are read, maxFromSize its bytes.
+	maxFrom, maxFromSize = 1000, 64 << 10
 )
 
 // author is what the header says of who wrote the message.
 type author struct {
 	domains []string // A-labels, each once, at most maxAuthors+1
 	fields  int      // From fields
+	absurd  bool     // From is too long to be read to its end
 }
 
 // readAuthor reads From, all of it that any mail program might show: more than RFC 5322 allows.
@@ -25,7 +26,9 @@ func readAuthor(h *fields) author {
 	found := h.byName["from"]
 	a := author{fields: len(found)}
 	for _, f := range found[:min(len(found), 10)] {
-		for _, mailbox := range mime.Addresses(f.RawValue(), maxFrom) {
+		all := mime.Addresses(f.RawValue(), maxFrom)
+		a.absurd = a.absurd || len(f.Raw) > maxFromSize || len(all) >= maxFrom
+		for _, mailbox := range all {
 			host := strings.TrimSuffix(string(mailbox.Host), ".")
 			domain, ok := domainName(host)
 			if ok && !slices.Contains(a.domains, domain) && len(a.domains) <= maxAuthors {

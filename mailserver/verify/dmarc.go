@@ -26,7 +26,7 @@ var severity = []string{"pass", "none", "permerror", "temperror", "fail"}
 // than one field, or more domains than anybody needs, is a forgery: fail and reject.
 func (w *walker) dmarc(a author, ids []identifier) dmarcResult {
 	switch {
-	case a.fields > 1 || len(a.domains) > maxAuthors:
+	case a.fields > 1 || a.absurd || len(a.domains) > maxAuthors:
 		return dmarcResult{verdict: "fail", disposition: Reject}
 	case a.fields == 0:
 		return dmarcResult{verdict: "none"}
