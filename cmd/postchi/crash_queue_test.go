@@ -21,7 +21,7 @@ const (
 
 	// window is the time between the other server's 250 and our commit at most: what it took
 	// longer before a kill was settled.
-	window = 2 * time.Second
+	window = 5 * time.Second
 )
 
 // TestCrashQueue kills the program while it sends to another server. Every message that was
