@@ -3,6 +3,7 @@ package imapd_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 type mirror struct {
 	*client
 	folder string
+	ledger *ledger
 	uids   []uint32 // by message number; 0 = not asked yet
 	fault  string
 }
@@ -69,10 +71,75 @@ func (m *mirror) run(command string) string {
 		numbers = numbers || strings.HasPrefix(command, w)
 	}
 	untagged, tagged := m.do(command)
+	words := strings.Fields(command)
+	for _, line := range append(slices.Clone(untagged), tagged) {
+		if fault := m.ledger.given(words, line); fault != "" && m.fault == "" {
+			m.fault = fault
+		}
+	}
 	for _, line := range untagged {
 		m.take(line, numbers)
 	}
 	return tagged
+}
+
+// ledger is what all sessions together have been told of UIDs: each is given once.
+type ledger struct {
+	mu   sync.Mutex
+	uids map[string]bool // "folder uid"
+}
+
+var givenUIDs = regexp.MustCompile(`\[(?:APPENDUID \d+|COPYUID \d+ [0-9:,]+) ([0-9:,]+)\]`)
+
+// given enters the UIDs that a response tells to an APPEND, COPY or MOVE.
+func (l *ledger) given(command []string, line string) (fault string) {
+	m := givenUIDs.FindStringSubmatch(line)
+	if m == nil {
+		return ""
+	}
+	folder := command[len(command)-1]
+	if command[0] == "APPEND" {
+		folder = command[1]
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for part := range strings.SplitSeq(m[1], ",") {
+		first, last, found := strings.Cut(part, ":")
+		if !found {
+			last = first
+		}
+		from, _ := strconv.Atoi(first)
+		to, _ := strconv.Atoi(last)
+		for u := from; u <= to; u++ {
+			key := folder + " " + itoa(u)
+			if l.uids[key] {
+				fault = "given twice: " + key
+			}
+			l.uids[key] = true
+		}
+	}
+	return fault
+}
+
+// watchCounters looks again and again that modseq and UIDNEXT of a folder only grow.
+func watchCounters(t *testing.T, h *house, folder string, stop chan struct{}) {
+	var before mailstore.Folder
+	for {
+		f, err := h.Store.Folder(t.Context(), h.box.ID, folder)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if f.HighestModSeq < before.HighestModSeq || f.UIDNext < before.UIDNext || before.UIDValidity != 0 && f.UIDValidity != before.UIDValidity {
+			t.Errorf("%s went back from %+v to %+v", folder, before, f)
+		}
+		before = *f
+		select {
+		case <-stop:
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 func (m *mirror) choose(r *rand.Rand) string {
@@ -131,9 +198,13 @@ func TestModel(t *testing.T) {
 		box := h.mailbox(t)
 		houses := []*house{h, open(t, config)}
 		var mirrors []*mirror
-		var wg sync.WaitGroup
+		var wg, watching sync.WaitGroup
+		told, stop := &ledger{uids: map[string]bool{}}, make(chan struct{})
+		for _, folder := range []string{"INBOX", "Archive"} {
+			watching.Go(func() { watchCounters(t, h, folder, stop) })
+		}
 		for i := range 6 {
-			m := &mirror{client: houses[i%2].login(t)}
+			m := &mirror{client: houses[i%2].login(t), ledger: told}
 			mirrors = append(mirrors, m)
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(i), 7))
@@ -152,6 +223,8 @@ func TestModel(t *testing.T) {
 		})
 		wg.Go(func() { removeAsPOP3(t, houses[1], box.ID) })
 		wg.Wait()
+		close(stop)
+		watching.Wait()
 		agree(t, h, mirrors)
 		drift, err := h.Store.Recount(t.Context(), box.ID, false)
 		if err != nil || drift.Any() {
