@@ -85,6 +85,8 @@ func (r *request) problem(pr service.Problem) problem {
 	}
 	one := problem{Words: r.lang.HTMLMap("problem."+pr.Key, args)}
 	switch {
+	case pr.Page != "":
+		one.Link = pr.Page
 	case pr.Mailbox != "":
 		one.Link = "/mailboxes/" + url.PathEscape(pr.Mailbox)
 	case pr.Domain != "" && (pr.Key == "dns" || pr.Key == "pending"):

@@ -94,12 +94,17 @@ func (r *request) trackValues(e *models.Event) map[string]any {
 	if host == "" {
 		host = e.Remote
 	}
-	values := map[string]any{"from": mailAddress(e.Sender), "to": mailAddress(e.Recipient), "host": i18n.LTR(host), "time": r.clock(e.At.Time()),
-		"next": r.clock(e.Next.Time()), "detail": i18n.LTR(e.Detail), "folder": e.Folder, "code": i18n.LTR(codeOf(e)), "reason": ""}
+	values := map[string]any{"from": mailAddress(e.Sender), "to": mailAddress(e.Recipient), "host": i18n.LTR(host), "time": r.moment(e.At),
+		"next": r.moment(e.Next), "detail": i18n.LTR(e.Detail), "folder": e.Folder, "code": i18n.LTR(codeOf(e)), "reason": ""}
 	if w := service.Explained(e, r.lang.Code); w != nil {
 		values["reason"] = template.HTML(template.HTMLEscapeString(w.What))
 	}
 	return values
+}
+
+// moment is an hour or a day in a sentence, in the direction of the sentence.
+func (r *request) moment(at models.Micros) template.HTML {
+	return template.HTML(template.HTMLEscapeString(r.clock(at.Time())))
 }
 
 // mailAddress is an address in a sentence; <> is the sender of reports.
@@ -124,6 +129,9 @@ func codeOf(e *models.Event) string {
 func (r *request) step(e *models.Event) stepView {
 	v := stepView{At: e.At, Code: codeOf(e), TLS: e.TLS, Next: e.Next, Words: service.Explained(e, r.lang.Code), Raw: e.Detail, Host: e.Host}
 	v.Icon, v.Class = lookOf(e.Kind)
+	if e.Kind == models.EventVerdict { // its title has it
+		v.Raw = ""
+	}
 	if e.Host == "" {
 		v.Host = e.Remote
 	}
@@ -133,6 +141,8 @@ func (r *request) step(e *models.Event) stepView {
 		key = "event.other"
 	case e.Kind == models.EventDelivered && e.Folder != "":
 		key = "event.delivered.folder"
+	case e.Kind == models.EventRefused && e.Recipient != "":
+		key = "event.refused.rcpt"
 	case e.Kind == models.EventReturned && e.Words == "returned.delay":
 		key = "event.returned.delay"
 	}

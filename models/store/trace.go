@@ -18,7 +18,9 @@ const (
 	traceLimit, maxTraces = 20, 100
 	// traceBudget is how many events one search looks at. What is older is looked at by the
 	// next, which starts where this one ended: no search costs more, whatever it asks for.
-	traceBudget = 20_000
+	traceBudget = 10_000
+	// keyCost is what an event costs that an index of keys has named: its row lies anywhere.
+	keyCost = 4
 	// listSteps and allSteps are how many steps of one message are read for a list and for its
 	// own page.
 	listSteps, allSteps = 100, 2000

@@ -60,7 +60,7 @@ func (s *Store) searchDays(ctx context.Context, scope models.Scope, ranges []key
 			if err := s.fitting(ctx, part, fits, h); err != nil || h.until != 0 {
 				return err
 			}
-			if h.left -= len(part); h.left <= 0 {
+			if h.left -= len(part) * keyCost; h.left <= 0 {
 				h.until = part[len(part)-1].at
 				return nil
 			}

@@ -20,6 +20,7 @@ type Problem struct {
 	Args    map[string]any
 	Mailbox string // address
 	Domain  string // name
+	Page    string // path of another page that the link leads to
 }
 
 // nearlyFull is the share of a quota, in percent, from which Home names a mailbox.
@@ -31,7 +32,8 @@ const problemsOfAKind = 5
 // Home returns the viewer's totals and what needs attention: problem.damaged (administrators
 // only; args n, command), problem.pending, problem.held, problem.no_mailbox and
 // problem.dns (of domains), problem.full and
-// problem.nearly_full (args used, quota, percent), problem.blocked (args network, until).
+// problem.nearly_full (args used, quota, percent), problem.sending_held (reason),
+// problem.bounced (n), problem.waiting (n, destination, since), problem.blocked (args network, until).
 func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
 	scope, err := permit(v, see)
 	if err != nil {
@@ -48,7 +50,7 @@ func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
 		}
 		o.Limits = c.Limits()
 	}
-	for _, find := range []func(context.Context, models.Scope) ([]Problem, error){s.damagedMessages, s.waitingDomains, s.badDNS, s.fullMailboxes, s.blockedMailboxes} {
+	for _, find := range []func(context.Context, models.Scope) ([]Problem, error){s.damagedMessages, s.waitingDomains, s.badDNS, s.fullMailboxes, s.heldSenders, s.bounced, s.longWaits, s.blockedMailboxes} {
 		problems, err := find(ctx, scope)
 		if err != nil {
 			return nil, err

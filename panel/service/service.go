@@ -128,6 +128,8 @@ type Store interface {
 	LogOut(ctx context.Context, mailbox models.ID) error
 	Traces(ctx context.Context, scope models.Scope, q models.TraceQuery) (models.Traces, error)
 	Trace(ctx context.Context, scope models.Scope, id models.ID) (*models.Trace, error)
+	Bounces(ctx context.Context, scope models.Scope, since models.Micros) (int64, error)
+	HeldSenders(ctx context.Context, scope models.Scope, limit int) ([]models.Mailbox, error)
 	MailboxBlocks(ctx context.Context, mailbox models.ID, now models.Micros) ([]models.LoginBlock, error)
 	DeleteBlocks(ctx context.Context, mailbox models.ID, network string) error
 

@@ -102,6 +102,9 @@ func (f *Fate) Key() string {
 		}
 		return "track.bounced"
 	case models.EventRefused:
+		if e.Recipient != "" {
+			return "track.refused.rcpt"
+		}
 		return "track.refused.here"
 	case models.EventQueued, models.EventReleased:
 		return "track.queued"
