@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/explain"
 	"github.com/postchi/postchi/panel/i18n"
 	"github.com/postchi/postchi/templates"
@@ -129,7 +130,13 @@ func errorKeys(t *testing.T) map[string]string {
 			}
 			b, err := os.ReadFile(name)
 			for _, m := range errorKey.FindAllStringSubmatch(string(b), -1) {
-				if !atStart(m[1]) {
+				switch {
+				case atStart(m[1]):
+				case m[1] == "limit.": // put together with models.LimitUse.Key
+					for _, use := range (models.SendingLimits{}).Uses(1, 2, 0) {
+						keys[m[1]+use.Key()] = name
+					}
+				default:
 					keys[m[1]] = name
 				}
 			}
@@ -144,7 +151,7 @@ func errorKeys(t *testing.T) map[string]string {
 
 // atStart reports whether an error with this key comes before anything is served.
 func atStart(key string) bool {
-	return strings.HasPrefix(key, "config.") || strings.HasPrefix(key, "secret.") || key == "dns.resolver"
+	return strings.HasPrefix(key, "config.") || strings.HasPrefix(key, "secret.") || key == "dns.resolver" || key == "filter.rspamd"
 }
 
 func TestEveryErrorHasWords(t *testing.T) {
