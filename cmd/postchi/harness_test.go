@@ -93,7 +93,8 @@ func newInstance(t testing.TB, databaseURL string, extra ...string) *instance {
 	}
 	built = file != ""
 	in := &instance{t: t, dir: t.TempDir(), ports: map[string]int{}, out: &syncBuffer{}}
-	in.env = append(os.Environ(), "POSTCHI_DATA_DIR="+in.dir, "POSTCHI_DATABASE_URL="+databaseURL)
+	in.env = append(os.Environ(), "POSTCHI_DATA_DIR="+in.dir, "POSTCHI_DATABASE_URL="+databaseURL,
+		"POSTCHI_DNS_RESOLVER=127.0.0.1:9") // no test asks the world
 	for _, name := range services {
 		in.ports[name] = freePort(t)
 		in.env = append(in.env, fmt.Sprintf("POSTCHI_LISTEN_%s=127.0.0.1:%d", strings.ToUpper(name), in.ports[name]))
