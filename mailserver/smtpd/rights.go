@@ -70,11 +70,11 @@ func (s *session) notYours(key, what string) *models.Error {
 // checkHeader refuses a submitted header that does not say clearly that it is from the mailbox
 // that has logged in. RFC 6409, section 6.1. It returns the domain of From.
 func (s *session) checkHeader(h *mime.Header) (author string, err error) {
-	from, err := s.checkField(h, "From")
+	from, err := s.checkField(h, "From", false)
 	if err != nil {
 		return "", err
 	}
-	if _, err := s.checkField(h, "Sender"); err != nil && !isMissing(err) {
+	if _, err := s.checkField(h, "Sender", true); err != nil {
 		return "", err
 	}
 	blocks, err := mime.ResentBlocks(h, false)
@@ -94,9 +94,12 @@ func (s *session) checkHeader(h *mime.Header) (author string, err error) {
 	return address.NormalizeDomain(from.Domain)
 }
 
-// checkField checks a field that may be there once.
-func (s *session) checkField(h *mime.Header, name string) (mime.Mailbox, error) {
+// checkField checks a field that may be there once, and must be unless it is optional.
+func (s *session) checkField(h *mime.Header, name string, optional bool) (mime.Mailbox, error) {
 	m, err := mime.OneMailbox(h, name, false)
+	if optional && isMissing(err) {
+		return m, nil
+	}
 	if err != nil {
 		return m, s.badHeader(err)
 	}
