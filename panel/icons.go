@@ -25,6 +25,7 @@ var icons = map[string]string{
 	"close":     `<path d="m6 6 12 12M18 6 6 18"/>`,
 	"print":     `<path d="M7 8.5V4.5h10v4M7 16H4.5V9.5a1 1 0 0 1 1-1h13a1 1 0 0 1 1 1V16H17M7 13.5h10v6H7z"/>`,
 	"send":      `<path d="M20 4 3.5 11l6.5 2.5L20 4l-6.5 16-3.5-6.5"/>`,
+	"relay":     `<rect x="3.5" y="5" width="10" height="14" rx="2"/><path d="M6.5 9h4M6.5 12h4M16 12h5M18.5 9.3l2.5 2.7-2.5 2.7"/>`,
 	"key":       `<circle cx="8" cy="14.5" r="4"/><path d="m11 11.7 8-7.7M15.5 7.5l2.5 2.7"/>`,
 	"phone":     `<rect x="7" y="3.5" width="10" height="17" rx="2.2"/><path d="M11 17.7h2"/>`,
 	"space":     `<ellipse cx="12" cy="6.5" rx="7.5" ry="2.8"/><path d="M4.5 6.5v11c0 1.6 3.4 2.8 7.5 2.8s7.5-1.2 7.5-2.8v-11M4.5 12c0 1.6 3.4 2.8 7.5 2.8s7.5-1.2 7.5-2.8"/>`,
@@ -40,7 +41,7 @@ var icons = map[string]string{
 }
 
 // turning are the icons that point along the line of reading.
-var turning = map[string]bool{"next": true, "undo": true, "logout": true, "send": true}
+var turning = map[string]bool{"next": true, "undo": true, "logout": true, "send": true, "relay": true}
 
 // icon returns an icon; it stands beside words and is silent. A name that does not exist
 // fails the page, which its first test shows.

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
+	"io"
 	"net/http"
+	"net/mail"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -156,4 +161,63 @@ func TestOwnersSessionEnds(t *testing.T) {
 		in.must(nil, "", "mailbox", "rm", sara)
 		within(t, time.Second, "ended by the bin", gone(v))
 	})
+}
+
+// TestForwardIsAgreedTo lets mail go on to somebody else's address of the same server: by
+// command, so that the server mails the link, and only after the button behind it was pressed.
+func TestForwardIsAgreedTo(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, url string) {
+		t.Parallel()
+		in := newInstance(t, url)
+		in.start()
+		in.populate("ours.example", "sara")
+		in.must(nil, "", "customer", "add", "Other")
+		in.must(nil, "", "domain", "add", "theirs.example", "--customer", "Other")
+		in.must(nil, testPassword+"\n", "mailbox", "add", "reza@theirs.example", "--password-stdin")
+		in.must(nil, "", "alias", "add", "info@ours.example", "sara", "reza@theirs.example")
+		in.submits(t, "sara@ours.example", "info@ours.example")
+		var mails [][]byte
+		within(t, 5*time.Second, "the link", func() bool {
+			mails = in.inbox(t, "reza@theirs.example")
+			return len(mails) > 0
+		})
+		if len(mails) != 1 {
+			t.Fatalf("%d messages before anybody agreed", len(mails))
+		}
+		in.arrives(t, "sara@ours.example", 1)
+		text := textOf(t, mails[0])
+		link := regexp.MustCompile(`/confirm/[A-Z2-7]+`).FindString(text)
+		if link == "" || !strings.Contains(text, "info@ours.example") || !strings.Contains(text, in.url()+link) {
+			t.Fatalf("no link in %s", text)
+		}
+		v := in.visitor(t)
+		if a := v.get(link); a.status != http.StatusOK || !strings.Contains(a.body, "reza@theirs.example") {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		in.submits(t, "sara@ours.example", "info@ours.example") // looking is not agreeing
+		if got := in.inbox(t, "reza@theirs.example"); len(got) != 1 {
+			t.Errorf("%d messages after the link was looked at", len(got))
+		}
+		if a := v.post(link); a.status != http.StatusOK || !strings.Contains(a.body, `id="agreed"`) {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		within(t, time.Second, "the route of before is forgotten", func() bool {
+			in.submits(t, "sara@ours.example", "info@ours.example")
+			return len(in.inbox(t, "reza@theirs.example")) > 1
+		})
+	})
+}
+
+// textOf returns the decoded text of a message of ours.
+func textOf(t testing.TB, raw []byte) string {
+	t.Helper()
+	m, err := mail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, m.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
