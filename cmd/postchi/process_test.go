@@ -64,7 +64,8 @@ func TestSecondServer(t *testing.T) {
 		same := newInstance(t, url, "POSTCHI_DATA_DIR="+first.dir)
 		same.refused(t, "runs on this data folder already")
 		if url != "sqlite" {
-			newInstance(t, url).refused(t, "uses this database with another data folder")
+			key := "POSTCHI_SECRETS_KEY_FILE=" + filepath.Join(first.dir, "server.key")
+			newInstance(t, url, key).refused(t, "uses this database with another data folder")
 		}
 		ports := newInstance(t, "sqlite")
 		for _, service := range []string{"submission", "pop3s"} {
