@@ -37,6 +37,14 @@ func TestExitStatus(t *testing.T) {
 		{in, exitRefused, "conflict", "", "domain rm exit.example"},
 		{in, exitRefused, "invalid", "", "domain add not_a_domain --customer Example"},
 
+		{in, exitRefused, "trace.none", "", "trace nobody@exit.example"},
+		{in, exitRefused, "not_found", "", "queue show 1"},
+		{in, exitDone, "recipients", "", "queue retry --domain nowhere.example"},
+
+		{in, exitUsage, "usage", "", "queue retry"}, // never the whole queue by mistake
+		{in, exitUsage, "usage", "", "queue rm 1 --yes"},
+		{in, exitUsage, "usage", "", "queue rm 1 --notice"}, // nobody to ask
+		{in, exitUsage, "usage", "", "trace x@exit.example --day yesterday"},
 		{in, exitUsage, "usage", "", "mailbox show"},
 		{in, exitUsage, "usage", "", "mailbox list --no-such-flag"},
 		{in, exitUsage, "usage", "", "mailbox fly sara@exit.example"},

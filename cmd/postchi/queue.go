@@ -28,9 +28,9 @@ func (b *base) recorder() *trace.Recorder {
 
 func (c *cli) queueCommand() *cobra.Command {
 	return noun("queue", "Messages that wait for other servers", c.queueList(), c.queueShow(),
-		c.queueAct("retry", "Try again now what is not held", service.QueueRetry, "%d recipients will be tried now."),
-		c.queueAct("hold", "Try nothing until it is released", service.QueueHold, "%d recipients are held."),
-		c.queueAct("release", "End a hold", service.QueueRelease, "%d recipients are released."),
+		c.queueAct("retry", "Try again now what is not held", service.QueueRetry, "Recipients to be tried now: %d."),
+		c.queueAct("hold", "Try nothing until it is released", service.QueueHold, "Recipients held: %d."),
+		c.queueAct("release", "End a hold", service.QueueRelease, "Recipients released: %d."),
 		c.queueRemove())
 }
 
@@ -208,7 +208,7 @@ func (c *cli) queueRemove() *cobra.Command {
 		if err := c.confirm(*yes, "drop"); err != nil {
 			return err
 		}
-		return c.onQueue(cmd, f, args, do, "%d recipients are taken out of the queue.")
+		return c.onQueue(cmd, f, args, do, "Recipients taken out of the queue: %d.")
 	}
 	return cmd
 }
