@@ -16,61 +16,59 @@ import (
 )
 
 // TestRoutingCommands sets where mail goes by commands beside a running server, and watches that
-// mail goes there.
+// mail goes there. What the database does is tested on both below.
 func TestRoutingCommands(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, url string) {
-		t.Parallel()
-		in := newInstance(t, url)
-		in.start()
-		in.populate("route.example", "sara", "omid")
-		var alias service.AliasView
-		in.must(&alias, "", "alias", "add", "info@route.example", "sara", "omid@route.example")
-		if len(alias.Targets) != 2 || alias.Targets[0].State != service.TargetMailbox {
-			t.Errorf("%+v", alias)
-		}
-		in.must(nil, "", "alias", "add", "all@route.example", "info", "--group", "--name", "Everybody")
-		var list []service.AliasView
-		if in.must(&list, "", "alias", "list", "--domain", "route.example"); len(list) != 2 {
-			t.Errorf("%+v", list)
-		}
-		var way explained
-		if in.must(&way, "", "alias", "test", "all@route.example"); strings.Join(way.Local, " ") != "sara@route.example omid@route.example" || len(way.Steps) != 4 {
-			t.Errorf("%+v", way)
-		}
-		in.submits(t, "sara@route.example", "all@route.example")
-		for _, box := range []string{"sara@route.example", "omid@route.example"} {
-			in.arrives(t, box, 1)
-		}
-		in.must(nil, "", "alias", "off", "info@route.example")
-		if in.must(&way, "", "alias", "test", "info@route.example"); way.Refused == "" {
-			t.Errorf("%+v", way)
-		}
-		if out, status := in.command("", "alias", "rm", "info@route.example", "--json"); status != exitRefused || !strings.Contains(out, "alias.used") {
-			t.Errorf("%d %s", status, out)
-		}
-		in.must(nil, "", "alias", "rm", "all@route.example")
-		in.must(nil, "", "alias", "rm", "info@route.example")
+	t.Parallel()
+	in := newInstance(t, "sqlite")
+	in.start()
+	in.populate("route.example", "sara", "omid")
+	var alias service.AliasView
+	in.must(&alias, "", "alias", "add", "info@route.example", "sara", "omid@route.example")
+	if len(alias.Targets) != 2 || alias.Targets[0].State != service.TargetMailbox {
+		t.Errorf("%+v", alias)
+	}
+	in.must(nil, "", "alias", "add", "all@route.example", "info", "--group", "--name", "Everybody")
+	var list []service.AliasView
+	if in.must(&list, "", "alias", "list", "--domain", "route.example"); len(list) != 2 {
+		t.Errorf("%+v", list)
+	}
+	var way explained
+	if in.must(&way, "", "alias", "test", "all@route.example"); strings.Join(way.Local, " ") != "sara@route.example omid@route.example" || len(way.Steps) != 4 {
+		t.Errorf("%+v", way)
+	}
+	in.submits(t, "sara@route.example", "all@route.example")
+	for _, box := range []string{"sara@route.example", "omid@route.example"} {
+		in.arrives(t, box, 1)
+	}
+	in.must(nil, "", "alias", "off", "info@route.example")
+	if in.must(&way, "", "alias", "test", "info@route.example"); way.Refused == "" {
+		t.Errorf("%+v", way)
+	}
+	if out, status := in.command("", "alias", "rm", "info@route.example", "--json"); status != exitRefused || !strings.Contains(out, "alias.used") {
+		t.Errorf("%d %s", status, out)
+	}
+	in.must(nil, "", "alias", "rm", "all@route.example")
+	in.must(nil, "", "alias", "rm", "info@route.example")
 
-		in.must(nil, "", "domain", "set", "route.example", "--catch-all", "omid")
-		in.must(nil, "", "domain", "add", "other.example", "--customer", "Example")
-		in.must(nil, "", "domain", "set", "other.example", "--alias-of", "route.example")
-		in.submits(t, "sara@route.example", "nobody@other.example")
-		in.arrives(t, "omid@route.example", 2)
+	in.must(nil, "", "domain", "set", "route.example", "--catch-all", "omid")
+	in.must(nil, "", "domain", "add", "other.example", "--customer", "Example")
+	in.must(nil, "", "domain", "set", "other.example", "--alias-of", "route.example")
+	in.submits(t, "sara@route.example", "nobody@other.example")
+	in.arrives(t, "omid@route.example", 2)
 
-		var f service.Forward
-		if in.must(&f, "", "mailbox", "forward", "sara@route.example", "omid", "--no-copy"); f.Keep || len(f.Targets) != 1 {
-			t.Errorf("%+v", f)
-		}
-		in.submits(t, "omid@route.example", "sara@route.example")
-		in.arrives(t, "omid@route.example", 3)
-		in.arrives(t, "sara@route.example", 1)
-		in.must(&f, "", "mailbox", "forward", "sara@route.example", "out@elsewhere.example")
-		if f.Targets[0].Ready() || !f.Keep {
-			t.Errorf("%+v", f)
-		}
-		in.must(nil, "", "mailbox", "forward", "sara@route.example", "--off")
-		sendingCommands(t, in)
-	})
+	var f service.Forward
+	if in.must(&f, "", "mailbox", "forward", "sara@route.example", "omid", "--no-copy"); f.Keep || len(f.Targets) != 1 {
+		t.Errorf("%+v", f)
+	}
+	in.submits(t, "omid@route.example", "sara@route.example")
+	in.arrives(t, "omid@route.example", 3)
+	in.arrives(t, "sara@route.example", 1)
+	in.must(&f, "", "mailbox", "forward", "sara@route.example", "out@elsewhere.example")
+	if f.Targets[0].Ready() || !f.Keep {
+		t.Errorf("%+v", f)
+	}
+	in.must(nil, "", "mailbox", "forward", "sara@route.example", "--off")
+	sendingCommands(t, in)
 }
 
 func sendingCommands(t *testing.T, in *instance) {
@@ -166,45 +164,43 @@ func TestOwnersSessionEnds(t *testing.T) {
 // TestForwardIsAgreedTo lets mail go on to somebody else's address of the same server: by
 // command, so that the server mails the link, and only after the button behind it was pressed.
 func TestForwardIsAgreedTo(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, url string) {
-		t.Parallel()
-		in := newInstance(t, url)
-		in.start()
-		in.populate("ours.example", "sara")
-		in.must(nil, "", "customer", "add", "Other")
-		in.must(nil, "", "domain", "add", "theirs.example", "--customer", "Other")
-		in.must(nil, testPassword+"\n", "mailbox", "add", "reza@theirs.example", "--password-stdin")
-		in.must(nil, "", "alias", "add", "info@ours.example", "sara", "reza@theirs.example")
+	t.Parallel()
+	in := newInstance(t, "sqlite")
+	in.start()
+	in.populate("ours.example", "sara")
+	in.must(nil, "", "customer", "add", "Other")
+	in.must(nil, "", "domain", "add", "theirs.example", "--customer", "Other")
+	in.must(nil, testPassword+"\n", "mailbox", "add", "reza@theirs.example", "--password-stdin")
+	in.must(nil, "", "alias", "add", "info@ours.example", "sara", "reza@theirs.example")
+	in.submits(t, "sara@ours.example", "info@ours.example")
+	var mails [][]byte
+	within(t, 5*time.Second, "the link", func() bool {
+		mails = in.inbox(t, "reza@theirs.example")
+		return len(mails) > 0
+	})
+	if len(mails) != 1 {
+		t.Fatalf("%d messages before anybody agreed", len(mails))
+	}
+	in.arrives(t, "sara@ours.example", 1)
+	text := textOf(t, mails[0])
+	link := regexp.MustCompile(`/confirm/[A-Z2-7]+`).FindString(text)
+	if link == "" || !strings.Contains(text, "info@ours.example") || !strings.Contains(text, in.url()+link) {
+		t.Fatalf("no link in %s", text)
+	}
+	v := in.visitor(t)
+	if a := v.get(link); a.status != http.StatusOK || !strings.Contains(a.body, "reza@theirs.example") {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	in.submits(t, "sara@ours.example", "info@ours.example") // looking is not agreeing
+	if got := in.inbox(t, "reza@theirs.example"); len(got) != 1 {
+		t.Errorf("%d messages after the link was looked at", len(got))
+	}
+	if a := v.post(link); a.status != http.StatusOK || !strings.Contains(a.body, `id="agreed"`) {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	within(t, time.Second, "the route of before is forgotten", func() bool {
 		in.submits(t, "sara@ours.example", "info@ours.example")
-		var mails [][]byte
-		within(t, 5*time.Second, "the link", func() bool {
-			mails = in.inbox(t, "reza@theirs.example")
-			return len(mails) > 0
-		})
-		if len(mails) != 1 {
-			t.Fatalf("%d messages before anybody agreed", len(mails))
-		}
-		in.arrives(t, "sara@ours.example", 1)
-		text := textOf(t, mails[0])
-		link := regexp.MustCompile(`/confirm/[A-Z2-7]+`).FindString(text)
-		if link == "" || !strings.Contains(text, "info@ours.example") || !strings.Contains(text, in.url()+link) {
-			t.Fatalf("no link in %s", text)
-		}
-		v := in.visitor(t)
-		if a := v.get(link); a.status != http.StatusOK || !strings.Contains(a.body, "reza@theirs.example") {
-			t.Fatalf("%d %s", a.status, a.body)
-		}
-		in.submits(t, "sara@ours.example", "info@ours.example") // looking is not agreeing
-		if got := in.inbox(t, "reza@theirs.example"); len(got) != 1 {
-			t.Errorf("%d messages after the link was looked at", len(got))
-		}
-		if a := v.post(link); a.status != http.StatusOK || !strings.Contains(a.body, `id="agreed"`) {
-			t.Fatalf("%d %s", a.status, a.body)
-		}
-		within(t, time.Second, "the route of before is forgotten", func() bool {
-			in.submits(t, "sara@ours.example", "info@ours.example")
-			return len(in.inbox(t, "reza@theirs.example")) > 1
-		})
+		return len(in.inbox(t, "reza@theirs.example")) > 1
 	})
 }
 

@@ -183,7 +183,7 @@ func (s *Service) freeForAlias(ctx context.Context, d *models.Domain, a address.
 		return nil
 	case err != nil:
 		return err
-	case m.InBin():
+	case m.InBin() && !m.Purging:
 		return models.Errorf(models.Conflict, "mailbox.in_bin", "%s is in the bin and can be restored.", m.Address).With("address", m.Address).On("local")
 	}
 	return models.Errorf(models.Conflict, "alias.is_mailbox", "%s is a mailbox; let it forward instead.", m.Address).With("address", m.Address).On("local")
