@@ -52,7 +52,6 @@ type benchSite struct {
 	b    *testing.B
 	in   *mailstoretest.Instance
 	q    *Queue
-	blob models.ID
 	sink []*mxtest.Server
 	port int
 }

@@ -547,7 +547,7 @@ func TestLostClaim(t *testing.T) {
 		if err != nil || len(written) != 0 || a.left() != 1 {
 			t.Errorf("the result of a lost claim was written: %v, %v", written, err)
 		}
-		b.q.settle(t.Context(), &item, second, []outbound.Result{taken}, outbound.Result{})
+		b.q.settle(t.Context(), &item, second, []outbound.Result{taken})
 		if b.left() != 0 {
 			t.Error("the result of the second claim was not written")
 		}

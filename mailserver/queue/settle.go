@@ -13,9 +13,8 @@ import (
 
 // settle writes what became of recipients of one message, and tells their sender what is to be
 // told. It goes on trying while the database is away, as long as the claims hold: between the
-// other side's 250 and this commit lies the only way to a second copy. assumed is the result of
-// an attempt for another message, if there was none for this one.
-func (q *Queue) settle(ctx context.Context, item *models.QueueItem, due []*claim, results []outbound.Result, assumed outbound.Result) {
+// other side's 250 and this commit lies the only way to a second copy.
+func (q *Queue) settle(ctx context.Context, item *models.QueueItem, due []*claim, results []outbound.Result) {
 	now := q.now()
 	all := make([]outcome, len(due))
 	for i, c := range due {

@@ -89,7 +89,7 @@ func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, grou
 		return false
 	}
 	if why, down := q.schedule.isDown(f.to); down {
-		q.settle(ctx, item, due, same(why, len(due)), why)
+		q.settle(ctx, item, due, same(why, len(due)))
 		return true
 	}
 	a := q.attempt(ctx, item, due)
@@ -107,7 +107,7 @@ func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, grou
 	case !a.Unreached && answered(a.Results):
 		q.schedule.succeeded(f.to)
 	}
-	q.settle(ctx, item, due, a.Results, outbound.Result{})
+	q.settle(ctx, item, due, a.Results)
 	return true
 }
 
