@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postchi/postchi/mailserver/dkim"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/panel/service"
@@ -43,6 +44,7 @@ func (in *instance) beside(t testing.TB, url string) *base {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.close() })
+	b.keys = dkim.NewKeeper(dkim.KeeperConfig{Records: b.store, Box: b.secrets, Bits: 1024}) // so many domains are made
 	if err := b.openService(nil); err != nil {
 		t.Fatal(err)
 	}

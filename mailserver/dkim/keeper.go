@@ -29,16 +29,14 @@ type KeeperConfig struct {
 	Box     Box
 	Keep    time.Duration    // how long records of retiring keys are needed; 0 = KeepPublished
 	Renew   time.Duration    // age at which an active key gets a successor; 0 = never by itself
+	Bits    int              // of RSA keys; 0 = 2048; tests take less
 	Now     func() time.Time // nil = time.Now
 	Log     *slog.Logger     // nil = none
 }
 
 // Keeper makes keys and moves them through their lives. Safe for concurrent use, in any number
 // of processes.
-type Keeper struct {
-	config KeeperConfig
-	bits   int
-}
+type Keeper struct{ config KeeperConfig }
 
 // NewKeeper returns a keeper.
 func NewKeeper(config KeeperConfig) *Keeper {
@@ -51,7 +49,10 @@ func NewKeeper(config KeeperConfig) *Keeper {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{config: config, bits: rsaBits}
+	if config.Bits == 0 {
+		config.Bits = rsaBits
+	}
+	return &Keeper{config}
 }
 
 func (k *Keeper) now() models.Micros { return models.At(k.config.Now()) }
@@ -70,7 +71,7 @@ func (k *Keeper) make(domain models.ID, old []models.DKIMKey, wanted []models.DK
 	keys := make([]models.DKIMKey, 0, len(wanted))
 	for _, a := range wanted {
 		key, err := newKey(k.config.Box, models.DKIMKey{ID: k.config.Records.NewID(), DomainID: domain, Algorithm: a,
-			Selector: selector(a, n+1), CreatedAt: k.now()}, k.bits)
+			Selector: selector(a, n+1), CreatedAt: k.now()}, k.config.Bits)
 		if err != nil {
 			return nil, err
 		}

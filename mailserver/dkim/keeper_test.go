@@ -155,7 +155,7 @@ func TestAYearOfRotation(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	m := &memory{}
 	k := NewKeeper(KeeperConfig{Records: m, Box: plainBox{}, Renew: 60 * 24 * time.Hour, Now: func() time.Time { return now }})
-	k.bits = 1024 // time
+	k.config.Bits = 1024 // time
 	s := NewSigner(SignerConfig{Keys: m, Box: plainBox{}, Now: func() time.Time { return now }})
 	zone := map[string]string{}
 	world := &receivers{zone: zone, known: map[string]cached{}}
@@ -281,7 +281,7 @@ func TestKeysInTheDatabase(t *testing.T) {
 		}
 		now := time.Now()
 		k := NewKeeper(KeeperConfig{Records: s, Box: plainBox{}, Renew: 30 * 24 * time.Hour, Now: func() time.Time { return now }})
-		k.bits = 1024
+		k.config.Bits = 1024
 		do := func(want int64, job func(context.Context) (int64, error)) {
 			t.Helper()
 			if n, err := job(ctx); n != want || err != nil {
