@@ -533,3 +533,26 @@ func TestEightBit(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestSharedHost has domains that are served by one host: they share a connection. One of another
+// name gives way where no more are allowed.
+func TestSharedHost(t *testing.T) {
+	mx := mxtest.New(t, mxtest.Config{})
+	z := to("127.0.0.1")
+	z.mx["other.example"] = z.mx["there.example"]
+	z.mx["third.example"] = []*net.MX{{Host: "another.test.", Pref: 10}}
+	z.addrs["another.test"] = z.addrs["mx.test"]
+	c := client(t, Config{Resolver: z, Port: mx.Port(), PerHost: 1})
+	for _, test := range []struct {
+		domain      string
+		reused      bool
+		connections int
+	}{{"there.example", false, 1}, {"other.example", true, 1}, {"there.example", true, 1}, {"third.example", false, 2}, {"third.example", true, 2}, {"other.example", false, 3}} {
+		m := message("x@" + test.domain)
+		m.Domain = test.domain
+		a := c.Send(t.Context(), m)
+		if a.Results[0].Status != Delivered || a.Reused != test.reused || mx.Connections() != test.connections {
+			t.Errorf("%s: %+v, %d connections", test.domain, a, mx.Connections())
+		}
+	}
+}

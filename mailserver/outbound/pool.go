@@ -34,6 +34,22 @@ func (p *pool) get(key string) *session {
 	return s
 }
 
+// take takes a connection that fits, whatever it was kept for.
+func (p *pool) take(fits func(*session) bool) *session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, all := range p.byKey {
+		for i, s := range all {
+			if fits(s) {
+				p.drop(key, i)
+				s.timer.Stop()
+				return s
+			}
+		}
+	}
+	return nil
+}
+
 // put keeps a connection, or ends it if there is no room.
 func (p *pool) put(key string, s *session) {
 	p.mu.Lock()

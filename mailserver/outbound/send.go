@@ -162,9 +162,18 @@ func (a *attempt) host(ctx context.Context, key, host string) *fault {
 	return nil
 }
 
-// address opens a session at one address, and uses it.
+// address finds a session to one address, and uses it.
 func (a *attempt) address(ctx context.Context, key string, t *target) *fault {
-	f, busy := a.health.enter(t.addr.Addr())
+	id := t.id()
+	if s := a.pool.take(func(s *session) bool { return s.to == id }); s != nil {
+		a.out.Reused = true
+		f := a.use(ctx, key, s)
+		if a.left == 0 || f != nil && f.reason != ReasonLost {
+			return f
+		}
+		a.out.Reused = false
+	}
+	f, busy := a.enter(t.addr.Addr())
 	if busy {
 		a.busy = true
 		return nil
@@ -186,6 +195,21 @@ func (a *attempt) address(ctx context.Context, key string, t *target) *fault {
 	}
 	a.health.good(t.addr.Addr())
 	return a.use(ctx, key, s)
+}
+
+// enter counts a connection to an address; if there are as many as may be, one that waits for
+// mail of others gives way.
+func (a *attempt) enter(addr netip.Addr) (f *fault, busy bool) {
+	if f, busy = a.health.enter(addr); !busy {
+		return f, false
+	}
+	idle := a.pool.take(func(s *session) bool { return s.addr.Addr() == addr })
+	if idle == nil {
+		return nil, true
+	}
+	idle.leave()
+	a.leaving.Go(idle.quit)
+	return a.health.enter(addr)
 }
 
 // use sends the message over a session to who is not settled, and keeps it for others.

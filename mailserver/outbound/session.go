@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -23,8 +24,9 @@ type session struct {
 	tls    string // for results
 	ext    map[string]string
 	used   int
+	to     string      // target.id of where it leads
 	timer  *time.Timer // while idle
-	once   sync.Once
+	left   sync.Once
 }
 
 // target is where a session is to be opened.
@@ -34,6 +36,17 @@ type target struct {
 	source netip.Addr
 	policy Policy
 	relay  *Relay
+}
+
+// id names what a session to the target may be used for: mail for another domain may go over it
+// too if its host, and what is demanded of it, are the same.
+func (t *target) id() string {
+	how, demanded := t.secure()
+	id := fmt.Sprintf("%s %s %s %v %s", t.host, t.addr, how, demanded, t.source)
+	if t.relay != nil {
+		id += " " + t.relay.Username
+	}
+	return id
 }
 
 // secure says whether verified TLS is demanded, and from whom.
@@ -68,7 +81,7 @@ func (c *Client) openOnce(ctx context.Context, t *target, secure bool) (s *sessi
 	if err != nil {
 		return nil, unconnected(err), false
 	}
-	s = &session{client: c, conn: &timed{Conn: raw, block: c.config.Timeouts.Block}, host: t.host, addr: t.addr}
+	s = &session{client: c, conn: &timed{Conn: raw, block: c.config.Timeouts.Block}, host: t.host, addr: t.addr, to: t.id()}
 	stop := s.conn.watch(ctx)
 	defer stop()
 	s.over(s.conn)
@@ -250,10 +263,13 @@ func (s *session) quit() {
 
 // close ends the session, and its count.
 func (s *session) close() {
-	s.once.Do(func() {
-		s.conn.Close()
-		s.client.health.leave(s.addr.Addr())
-	})
+	s.conn.Close()
+	s.leave()
+}
+
+// leave ends the session's count.
+func (s *session) leave() {
+	s.left.Do(func() { s.client.health.leave(s.addr.Addr()) })
 }
 
 // place completes a fault or result with where it happened.
