@@ -29,7 +29,7 @@ func program(t *testing.T, dir string, name string, args ...string) string {
 	if err != nil {
 		t.Skipf("%s is not installed", name)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
@@ -240,7 +240,7 @@ func TestImapflow(t *testing.T) {
 	h.Deliver(t, []byte(first), m.ID)
 	h.Deliver(t, []byte(multi), m.ID)
 	_, port, _ := net.SplitHostPort(h.secure)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "-e", imapflowScript)
 	cmd.Dir = imapflowDir

@@ -72,6 +72,7 @@ var contract = []string{
 // record: the command behind a mark, and the lines of its answer.
 func asked(c *client) string {
 	var b strings.Builder
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	for _, command := range contract {
 		full := strings.NewReplacer("{MESSAGE}", literal(first), "{MULTI}", literal(multi)).Replace(command)
 		untagged, tagged := c.do(full)

@@ -176,7 +176,7 @@ type client struct {
 }
 
 func newClient(t testing.TB, c net.Conn) *client {
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(90 * time.Second))
 	t.Cleanup(func() { c.Close() })
 	return &client{t: t, Conn: c, r: bufio.NewReaderSize(c, 128<<10)}
 }
