@@ -44,6 +44,8 @@ func TestAccessibility(t *testing.T) {
 		looks[language].first()
 	}
 	h := newHouse(t, in, "sqlite")
+	in.imapTalk(t, saraAddress, testPassword).ok(t, `ID ("name" "Thunderbird" "version" "140.3.1")`)
+	in.imapTalk(t, saraAddress, testPassword)
 	for language, l := range looks {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
