@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -179,7 +180,7 @@ func (s *Store) commit(group []*item, try int) {
 		s.commit(group[:half], try)
 		s.commit(group[half:], try)
 	default:
-		s.log.Warn("arrival not stored", "items", len(group), "err", err)
+		s.notStored(len(group), err)
 		for _, it := range group {
 			it.finish(refusal(err))
 		}
@@ -227,10 +228,21 @@ func (s *Store) placeHalves(ctx context.Context, tx *db.Tx, items []*item) error
 			}
 			continue
 		}
-		s.log.Warn("arrival not stored", "items", 1, "err", err)
+		s.notStored(1, err)
 		part[0].err = refusal(err)
 	}
 	return nil
+}
+
+// notStored notes a failure. What an Also refuses in words of its own is no matter for the
+// administrator.
+func (s *Store) notStored(items int, err error) {
+	level := slog.LevelWarn
+	var e *models.Error
+	if errors.As(err, &e) && e.Kind != models.Internal && e.Kind != models.Unavailable {
+		level = slog.LevelDebug
+	}
+	s.log.Log(context.Background(), level, "arrival not stored", "items", items, "err", err)
 }
 
 // refusal makes a temporary error of whatever the database said of an item: the sender may try

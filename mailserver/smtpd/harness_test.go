@@ -205,7 +205,7 @@ func (p *post) Route(_ context.Context, a address.Address, asked delivery.Asked)
 		return nil, models.Errorf(models.Suspended, "recipient.off", "The mailbox takes no mail. Reason: %s", reason)
 	}
 	r := models.Recipient{Address: a.String(), Mailbox: box, MailboxID: id, CustomerID: 7}
-	return &models.Route{Address: a.String(), CustomerID: 7, Local: []models.Recipient{r}}, nil
+	return &models.Route{Address: a.String(), DomainID: 3, CustomerID: 7, Local: []models.Recipient{r}}, nil
 }
 
 func (p *post) Accept(_ context.Context, e delivery.Envelope, b delivery.Body) error {

@@ -33,6 +33,16 @@ func TestRecipientsElsewhere(t *testing.T) {
 	if asked := r.post.asked; asked[0].Outside != 0 || asked[1].Outside != 1 || asked[2].Outside != 2 || asked[2].Account == nil || asked[2].Sender.String() != sara {
 		t.Errorf("%+v", asked)
 	}
+	c.ask("MAIL FROM:<"+sara+">", "250 ")
+	for _, to := range []string{"Bob@elsewhere.test", "bob@elsewhere.test", "Bob@Elsewhere.test", "OMID@example.com", omid} {
+		c.ask("RCPT TO:<"+to+">", "250 ")
+	}
+	c.ask("DATA", "354 ")
+	c.send(plain + ".\r\n")
+	c.want("250 ")
+	if m := r.post.messages()[1]; len(m.Recipients) != 3 {
+		t.Errorf("%+v", m.Recipients)
+	}
 	// RFC 3461, section 5: what the parameters may be.
 	for command, want := range map[string]string{
 		"RCPT TO:<x@elsewhere.test> NOTIFY=NEVER,SUCCESS": "501 ", "RCPT TO:<x@elsewhere.test> NOTIFY=SOMETIMES": "501 ", "RCPT TO:<x@elsewhere.test> ORCPT=x": "501 ",
@@ -88,7 +98,7 @@ func TestAliasesMaySend(t *testing.T) {
 
 func TestAnAliasOfVeryManyIsAMessageOfItsOwn(t *testing.T) {
 	r := start(t, ModeMX, nil)
-	many := &models.Route{Address: "all@example.com", Local: make([]models.Recipient, 999)}
+	many := &models.Route{Address: "all@example.com", DomainID: 3, Local: make([]models.Recipient, 999)}
 	r.post.set(func() { r.post.routes = map[string]*models.Route{"all@example.com": many} })
 	c := r.dial()
 	c.ask("EHLO x", "250 ")

@@ -202,7 +202,7 @@ func (s *session) recipient(to string, o *smtp.RcptOptions) error {
 	if err != nil {
 		return err
 	}
-	if t.knows(addr.String()) {
+	if t.knows(addr) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, lookupTime)
@@ -218,10 +218,13 @@ func (s *session) recipient(to string, o *smtp.RcptOptions) error {
 	return nil
 }
 
-// knows tells whether an address is a recipient already.
-func (t *transaction) knows(addr string) bool {
+// knows tells whether an address is a recipient already. Elsewhere somebody may tell Bob from bob
+// (RFC 5321, section 2.4); here nobody does.
+func (t *transaction) knows(addr address.Address) bool {
+	text, lower := addr.String(), addr.Lower().String()
 	for i := range t.recipients {
-		if strings.EqualFold(t.recipients[i].Address, addr) {
+		r := &t.recipients[i]
+		if r.Address == text || r.Address == lower && r.DomainID != 0 {
 			return true
 		}
 	}

@@ -103,16 +103,15 @@ func (s *Store) CountBounces(ctx context.Context, mailbox models.ID, accepted mo
 	return recipients, bounced, failed("count bounces", err)
 }
 
-// PruneSending removes up to 500 counters that began before a moment and returns how many.
+// PruneSending removes some 500 counters that began before a moment and returns how many.
 func (s *Store) PruneSending(ctx context.Context, before models.Micros) (n int64, err error) {
 	err = s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		var last models.Micros
-		err := tx.QueryRowContext(ctx, "SELECT COALESCE(MAX(start), 0) FROM (SELECT start FROM limits_used WHERE start < ? ORDER BY start LIMIT 500) AS oldest", before).Scan(&last)
-		if err != nil || last == 0 {
-			n = 0
+		start, subject := before, models.ID(0) // the first that stays; all that are older go if they are few
+		err := tx.QueryRowContext(ctx, "SELECT start, subject_id FROM limits_used WHERE start < ? ORDER BY start, subject_id LIMIT 1 OFFSET 500", before).Scan(&start, &subject)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, "DELETE FROM limits_used WHERE start <= ?", last)
+		res, err := tx.ExecContext(ctx, "DELETE FROM limits_used WHERE start < ? OR start = ? AND subject_id < ?", start, start, subject)
 		if err != nil {
 			return err
 		}

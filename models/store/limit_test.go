@@ -66,6 +66,25 @@ func TestSendingLimitsAreExact(t *testing.T) {
 		if n, err := f.PruneSending(t.Context(), models.At(now.Add(-10*time.Hour))); err != nil || n != 6 {
 			t.Errorf("%d pruned, %v", n, err)
 		}
+		f.ok(f.Write(t.Context(), func(ctx context.Context) error {
+			for i := range 450 { // all of one hour
+				if err := f.CountSending(ctx, models.SendingLimits{}, models.ID(100+i), 7, 1); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		now = now.Add(48 * time.Hour)
+		var pieces []int64
+		for n := int64(1); n > 0; {
+			var err error
+			n, err = f.PruneSending(t.Context(), models.At(now.Add(-time.Hour)))
+			f.ok(err)
+			pieces = append(pieces, n)
+		}
+		if len(pieces) != 3 || pieces[0]+pieces[1] != 904 || pieces[0] > 502 {
+			t.Error(pieces)
+		}
 	})
 }
 
