@@ -38,7 +38,7 @@ func (c *cli) aliasAdd() *cobra.Command {
 		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
 			defer b.db.Told(ctx)
 			at := strings.LastIndexByte(args[0], '@')
-			a, err := b.service.AddAlias(ctx, v, service.NewAlias{Local: args[0], Domain: args[0][at+1:], Kind: kind, Name: *name, Targets: args[1:]})
+			_, err := b.service.AddAlias(ctx, v, service.NewAlias{Local: args[0], Domain: args[0][at+1:], Kind: kind, Name: *name, Targets: args[1:]})
 			for _, e := range models.Errors(err) {
 				if e.Key == "alias.taken" {
 					err = b.service.EditAlias(ctx, v, args[0], service.AliasChange{Kind: kind, Name: *name, Targets: args[1:]})
@@ -48,7 +48,8 @@ func (c *cli) aliasAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a, err = b.service.Alias(ctx, v, args[0]); err != nil {
+			a, err := b.service.Alias(ctx, v, args[0])
+			if err != nil {
 				return err
 			}
 			return c.done(a, "%s leads to %s.", a.Address, targetsText(a.Targets))

@@ -151,7 +151,7 @@ func (h *house) mail() {
 	row, err := h.b.service.Mailbox(ctx, service.Console(), "sara@example.com")
 	h.must(err)
 	at := func(age time.Duration) models.Micros { return models.At(time.Now().Add(-age)) }
-	in := models.Event{EnvelopeID: 71, Direction: "in", Sender: "ali@far.example", Subject: "صورت‌حساب مرداد ۱۴۰۵", MessageID: "CAF+x1@far.example", Remote: "2001:db8::25", Size: 48_000}
+	in := models.Event{EnvelopeID: 71, Direction: "in", Sender: "ali@far.example", Subject: "صورت\u200cحساب مرداد ۱۴۰۵", MessageID: "CAF+x1@far.example", Remote: "2001:db8::25", Size: 48_000}
 	accepted, verdict, stored := in, in, in
 	accepted.At, accepted.Kind, accepted.Code, accepted.Enhanced = at(50*time.Minute), models.EventAccepted, 250, "2.0.0"
 	verdict.At, verdict.Kind, verdict.Detail = at(50*time.Minute), models.EventVerdict, "spf=pass dkim=fail dmarc=fail"

@@ -100,7 +100,6 @@ type owner struct {
 	delay time.Duration // from the making of a key to its publication; below 0 = never
 	typo  bool          // publishes the key of another at first, for a day
 	zone  map[string]string
-	done  map[string]time.Time // selector -> when it was published
 }
 
 func (o *owner) act(now time.Time, keys []models.DKIMKey) {

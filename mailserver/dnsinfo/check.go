@@ -46,7 +46,6 @@ type checker struct {
 	domain *models.Domain
 	host   []netip.Addr // of this server
 	hostOK bool         // host is known
-	mxOurs bool
 }
 
 // Check looks at all records of a domain with these keys. It returns within Config.Timeout;

@@ -86,5 +86,5 @@ func Reason(key, lang string) (w Words, ok bool) {
 // waiting is added to what will be tried again.
 var waiting = entry{
 	en: text{what: "We try again by ourselves; nothing needs to be done now."},
-	fa: text{what: "خودمان دوباره تلاش می‌کنیم و اکنون کاری لازم نیست."},
+	fa: text{what: "خودمان دوباره تلاش می\u200cکنیم و اکنون کاری لازم نیست."},
 }

@@ -25,7 +25,7 @@ func traffic(n int, from int) []models.Event {
 		}
 		return fmt.Sprintf("person%d@%s", r.IntN(20_000), domain)
 	}
-	words := []string{"invoice", "گزارش", "meeting", "order", "صورت‌حساب", "offer", "news", "تمدید", "ticket", "hello"}
+	words := []string{"invoice", "گزارش", "meeting", "order", "صورت\u200cحساب", "offer", "news", "تمدید", "ticket", "hello"}
 	events := make([]models.Event, 0, n)
 	step := 30 * dayLength / int64(max(n, 1_000_000))
 	for i := from; len(events) < n; i += 2 {

@@ -17,7 +17,7 @@ import (
 func someEvents(n int, days int64) []models.Event {
 	r := rand.New(rand.NewPCG(1, 2))
 	people := []string{"sara@one.example", "omid+shop@one.example", "ali@two.example", "x@far.example", "news@far.example", "y@else.example"}
-	subjects := []string{"صورت‌حساب مرداد", "Invoice 50%", "Hello_there", ""}
+	subjects := []string{"صورت\u200cحساب مرداد", "Invoice 50%", "Hello_there", ""}
 	var all []models.Event
 	for i := range n {
 		e := models.Event{
