@@ -60,18 +60,31 @@ func (h *health) enter(addr netip.Addr) (f *fault, busy bool) {
 		again := s.last
 		return &again, false
 	}
-	limit := h.perHost
-	if now.Sub(s.proven) > provenFor {
-		limit = min(limit, unproven)
-	}
-	if s.failures > 0 {
-		limit = 1 // one of them looks
-	}
-	if s.open >= limit {
+	if s.open >= h.limit(s, now) {
 		return nil, true
 	}
 	s.open++
 	return nil, false
+}
+
+// limit is how many connections an address may have now; h.mu is held.
+func (h *health) limit(s *hostState, now time.Time) int {
+	switch {
+	case s.failures > 0:
+		return 1 // one of them looks
+	case now.Sub(s.proven) > provenFor:
+		return min(h.perHost, unproven)
+	}
+	return h.perHost
+}
+
+// free reports whether enter would not be busy.
+func (h *health) free(addr netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	s := h.hosts[addr]
+	return s == nil || now.Before(s.until) || s.open < h.limit(s, now)
 }
 
 // leave says that a connection is closed or did not come about.

@@ -163,6 +163,17 @@ func (c *Client) Close() {
 	c.leaving.Wait()
 }
 
+// Free reports whether one of some addresses has room for a connection, so that an attempt is
+// worth its while that was busy before.
+func (c *Client) Free(addrs []netip.Addr) bool {
+	for _, addr := range addrs {
+		if c.health.free(addr) || c.pool.at(addr) {
+			return true
+		}
+	}
+	return len(addrs) == 0
+}
+
 // Forget lets addresses be tried again that could not be reached lately.
 func (c *Client) Forget() { c.health.forget() }
 
@@ -242,6 +253,8 @@ type Attempt struct {
 	// Busy says that nothing was tried, because as many connections to its hosts are open as
 	// may be.
 	Busy bool
+	// BusyAt is the addresses that had no room; see Client.Free.
+	BusyAt []netip.Addr
 	// Reused says that the message went over a connection that was open already.
 	Reused bool
 }

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -48,6 +49,20 @@ func (p *pool) take(fits func(*session) bool) *session {
 		}
 	}
 	return nil
+}
+
+// at reports whether a connection to an address waits.
+func (p *pool) at(addr netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, all := range p.byKey {
+		for _, s := range all {
+			if s.addr.Addr() == addr {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // put keeps a connection, or ends it if there is no room.

@@ -176,6 +176,7 @@ func (a *attempt) address(ctx context.Context, key string, t *target) *fault {
 	f, busy := a.enter(t.addr.Addr())
 	if busy {
 		a.busy = true
+		a.out.BusyAt = append(a.out.BusyAt, t.addr.Addr())
 		return nil
 	}
 	if f != nil {

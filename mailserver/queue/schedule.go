@@ -2,6 +2,7 @@ package queue
 
 import (
 	"container/heap"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ const (
 	lastPause  = 4 * time.Minute
 
 	// busyPause is the pause when as many connections to a destination's hosts are open as may be.
-	busyPause = time.Second
+	busyPause = 250 * time.Millisecond
 )
 
 // schedule decides whose turn it is. Senders take turns; each offers its destinations in turn; a
@@ -74,6 +75,7 @@ type destination struct {
 	good     time.Time       // last success
 	pause    time.Time       // no worker before
 	pausing  bool
+	full     []netip.Addr // its hosts that had no room for a connection when last asked
 	parked   []*flow
 }
 
@@ -257,6 +259,20 @@ func (s *schedule) busy(d *destination) {
 		d.pausing, d.pause = true, s.now().Add(busyPause)
 		heap.Push(&s.pausing, d)
 	}
+}
+
+// fullAt notes which hosts of a destination had no room; none ends that.
+func (s *schedule) fullAt(d *destination, hosts []netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.full = hosts
+}
+
+// isFull returns what fullAt noted.
+func (s *schedule) isFull(d *destination) []netip.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return d.full
 }
 
 // resume ends the pauses that are over; s.mu is held.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/postchi/postchi/mailserver/outbound"
@@ -16,6 +17,10 @@ const retryWrite = 500 * time.Millisecond
 
 // work claims what a flow has due, and tries it. dry says that nothing was left.
 func (q *Queue) work(ctx context.Context, f *flow) (dry bool) {
+	if q.noRoom(f.to) {
+		q.schedule.busy(f.to)
+		return false
+	}
 	taken, more, err := q.take(ctx, f)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -42,6 +47,14 @@ func (q *Queue) work(ctx context.Context, f *flow) (dry bool) {
 		q.claims.drop(group)
 	}
 	return !more
+}
+
+// noRoom reports whether a destination was busy, and is still: then nothing is claimed for it, since
+// claims that are given back cost the database as much as results.
+func (q *Queue) noRoom(d *destination) bool {
+	client, ok := q.config.Send.(interface{ Free([]netip.Addr) bool })
+	full := q.schedule.isFull(d)
+	return ok && len(full) > 0 && !client.Free(full)
 }
 
 // back gives claims back whose recipients were not tried.
@@ -93,6 +106,10 @@ func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, grou
 		return true
 	}
 	a := q.attempt(ctx, item, due)
+	if !a.Busy {
+		a.BusyAt = nil // another host had room
+	}
+	q.schedule.fullAt(f.to, a.BusyAt)
 	switch {
 	case a.Busy:
 		q.schedule.busy(f.to)
