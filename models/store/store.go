@@ -33,6 +33,8 @@ type Store struct {
 	d    *db.DB
 	gorm *gorm.DB
 
+	budget int // events that one search of the trace looks at
+
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt // of the read pool, for the queries of every log-in and recipient
 
@@ -64,7 +66,7 @@ func New(d *db.DB, log *slog.Logger) (*Store, error) {
 		return nil, failed("open", err)
 	}
 	return &Store{
-		d: d, gorm: g, stmts: map[string]*sql.Stmt{},
+		d: d, gorm: g, budget: traceBudget, stmts: map[string]*sql.Stmt{},
 		routes: db.NewRecent[address.Address, *models.Route](d), accounts: db.NewRecent[models.ID, models.Account](d),
 		signing: db.NewRecent[string, []models.DKIMKey](d),
 	}, nil

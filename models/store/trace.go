@@ -41,11 +41,11 @@ type hits struct {
 	until models.Micros // how far back was looked; 0 = to the end
 }
 
-func newHits(limit int) *hits {
+func (s *Store) newHits(limit int) *hits {
 	if limit <= 0 {
 		limit = traceLimit
 	}
-	return &hits{limit: min(limit, maxTraces), seen: map[models.ID]bool{}, left: traceBudget}
+	return &hits{limit: min(limit, maxTraces), seen: map[models.ID]bool{}, left: s.budget}
 }
 
 // take adds the latest event of each message, unless it is there already. What comes when there
@@ -71,7 +71,7 @@ func (h *hits) take(found []hit) {
 // first, each with its steps in the scope. How much is looked at is bounded: the answer says how
 // far back that was.
 func (s *Store) Traces(ctx context.Context, scope models.Scope, q models.TraceQuery) (models.Traces, error) {
-	h := newHits(q.Limit)
+	h := s.newHits(q.Limit)
 	var err error
 	switch {
 	case !sees(scope):
