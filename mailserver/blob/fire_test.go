@@ -20,9 +20,9 @@ import (
 	"github.com/postchi/postchi/models/db/dbtest"
 )
 
-// fireTime is how long TestUnderFire burns for each database, and in the long form.
+// fireTime is how long TestUnderFire burns for each of the two databases, and in the long form.
 const (
-	fireTime     = 4 * time.Second
+	fireTime     = 5 * time.Second
 	longFireTime = 60 * time.Second
 )
 
