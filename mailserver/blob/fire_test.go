@@ -286,6 +286,9 @@ func (f *fire) end(dir string) {
 		t.Error(err)
 	}
 	t.Logf("%d put, %d alive, %d moved; %d segments of %d bytes for %d live ones", f.number.Load(), len(f.book.blobs), f.moved.Load(), s.Segments, s.Disk, s.Live)
+	if s.Disk*10 > s.Live*22 { // the disk holds at most 2.2 times what is alive
+		t.Errorf("%d bytes on disk for %d live ones", s.Disk, s.Live)
+	}
 	if f.moved.Load() == 0 || len(f.book.blobs) == 0 {
 		t.Error("nothing was compacted or nothing is left")
 	}
