@@ -15,9 +15,21 @@ const (
 	// bought or stolen, and mail to them costs the whole server its reputation.
 	bounceLeast = 50
 	bouncePart  = 10
-
-	bounceReason = "More than 10 % of the recipients of one hour did not take the mail."
 )
+
+// bounceReasons are the words for it in each language of the owners of mailboxes.
+var bounceReasons = map[string]string{
+	"en": "More than 10% of the recipients of one hour did not take the mail.",
+	"fa": "بیش از ۱۰٪ گیرندگان یک ساعت نامه را نپذیرفتند.",
+}
+
+// bounceReason is in the language of the mailbox's owner, in both where none is chosen.
+func bounceReason(language string) string {
+	if words, ok := bounceReasons[language]; ok {
+		return words
+	}
+	return bounceReasons["fa"] + " " + bounceReasons["en"]
+}
 
 // OnFailure is told within a result's transaction how many recipients of a queued message were
 // given up. It holds the sending of a mailbox that writes to too many such.
@@ -29,7 +41,7 @@ func (d *Delivery) OnFailure(ctx context.Context, _ *db.Tx, item *models.QueueIt
 	if err != nil || sent < bounceLeast || bounced*bouncePart <= sent {
 		return err
 	}
-	held, err := d.config.Records.HoldSending(ctx, item.MailboxID, bounceReason)
+	held, err := d.config.Records.HoldSending(ctx, item.MailboxID, bounceReason(item.Language))
 	if err != nil || !held {
 		return err
 	}
