@@ -43,7 +43,7 @@ lint:
 UNWATCHED = -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=golang.org/x/crypto/blowfish=-race=false
 # Vetted by lint. The C compiler is not to optimize: the race detector needs cgo, and with it comes a
 # second SQLite, in C, which nothing uses.
-TESTED    = -vet=off -timeout 9m
+TESTED    = -vet=off -timeout 20m
 
 test: packages lint
 	$(MARIADB) .ci/both 'CGO_CFLAGS=-O0 $(GO) test $(TESTED) -race $(UNWATCHED) $(RACE)' 'CGO_ENABLED=0 $(GO) test $(TESTED) $(PLAIN)'
