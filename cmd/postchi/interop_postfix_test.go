@@ -238,7 +238,7 @@ func TestInteropPostfix(t *testing.T) {
 			Code    int    `json:"code"`
 		}
 		within(t, 5*time.Second, "one waits", func() bool {
-			one.must(&rows, "", "queue", "list")
+			one.must(&rows, "", "queue", "list", "--domain", "three.test")
 			return len(rows) == 1 && rows[0].Address == "later@three.test" && rows[0].Code == 450
 		})
 	})
