@@ -225,7 +225,9 @@ func (a *attempt) use(ctx context.Context, key string, s *session) *fault {
 		before := a.left
 		f := t.run(ctx)
 		s.used++
-		a.reached = a.reached || t.heard
+		if a.reached = a.reached || t.heard; t.heard {
+			a.health.good(s.addr.Addr())
+		}
 		if f != nil {
 			s.close()
 			// A connection that waited may be closed by the other side at any time: that says

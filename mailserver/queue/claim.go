@@ -126,9 +126,10 @@ func (q *Queue) validUntil(began time.Time) time.Time { return began.Add(q.lease
 // takeRows is the compare-and-swap of take. A row of this process that it is not working on is
 // one whose claim it never got to know as its own, or gave up.
 func (q *Queue) takeRows(ctx context.Context, tx *db.Tx, ids []models.ID) (out []models.QueueRecipient, more bool, err error) {
-	me, clock := q.config.DB.Process(), tx.Dialect().Clock()
-	rows, err := tx.QueryContext(ctx, "SELECT "+recipientColumns+" FROM queue_recipients WHERE id IN ("+list("?", len(ids))+") AND held = 0 AND next_at <= ? AND (owner = 0 OR owner = ? OR until_time <= "+clock+
-		") ORDER BY queue_id, id"+tx.Dialect().ForUpdate(), append(idArgs(ids), models.At(q.now()), me)...)
+	me, clock, now := q.config.DB.Process(), tx.Dialect().Clock(), models.At(q.now())
+	// By ids alone: with more conditions SQLite goes through everything that is due.
+	rows, err := tx.QueryContext(ctx, "SELECT "+recipientColumns+" FROM queue_recipients WHERE id IN ("+list("?", len(ids))+") AND (owner = 0 OR owner = ? OR until_time <= "+clock+
+		") ORDER BY queue_id, id"+tx.Dialect().ForUpdate(), append(idArgs(ids), me)...)
 	free, err := all(rows, err, scanRecipient)
 	if err != nil {
 		return nil, false, err
@@ -136,7 +137,7 @@ func (q *Queue) takeRows(ctx context.Context, tx *db.Tx, ids []models.ID) (out [
 	items := map[models.ID]bool{}
 	var claimed []models.ID
 	for _, r := range free {
-		if r.Owner == me && q.claims.has(r.ID) {
+		if r.Held || r.NextAt > now || r.Owner == me && q.claims.has(r.ID) {
 			continue
 		}
 		if !items[r.QueueID] && len(items) == claimItems {

@@ -24,10 +24,15 @@ const (
 
 // due offers to the schedule what became due between two moments.
 func (q *Queue) due(ctx context.Context, from, to models.Micros) error {
-	rows, err := q.config.DB.SQL().QueryContext(ctx, "SELECT DISTINCT domain, flow FROM queue_recipients WHERE held = 0 AND next_at > ? AND next_at <= ? LIMIT ?", from, to, maxFlows)
+	// Not DISTINCT: for it SQLite would go through the whole queue by the index of flows.
+	rows, err := q.config.DB.SQL().QueryContext(ctx, "SELECT domain, flow FROM queue_recipients WHERE held = 0 AND next_at > ? AND next_at <= ? ORDER BY next_at LIMIT ?", from, to, maxFlows)
 	found, err := all(rows, err, func(rows *sql.Rows, f *flowKey) error { return rows.Scan(&f.domain, &f.sender) })
+	seen := map[flowKey]bool{}
 	for _, f := range found {
-		q.schedule.offer(f.domain, f.sender)
+		if !seen[f] {
+			seen[f] = true
+			q.schedule.offer(f.domain, f.sender)
+		}
 	}
 	return err
 }
