@@ -72,7 +72,7 @@ func (p *Parser) Program() *Program {
 	prog.Return = p.Return()
 	if p.hasWord("CHARSET") {
 		p.SP()
-		prog.Charset = strings.ToUpper(p.AString())
+		prog.Charset = p.charset()
 		p.SP()
 	}
 	prog.Root = p.Criteria()

@@ -47,17 +47,26 @@ func (p *Parser) Sort() (by []SortBy, prog *Program) {
 		p.Fail("The list of sort keys is empty or too long")
 	}
 	p.SP()
-	prog.Charset = strings.ToUpper(p.AString())
+	prog.Charset = p.charset()
 	p.SP()
 	prog.Root = p.Criteria()
 	return by, prog
+}
+
+// charset takes the name of a charset, in upper case. One without letters would be taken for none.
+func (p *Parser) charset() string {
+	name := strings.ToUpper(p.AString())
+	if name == "" {
+		p.Fail("The name of the charset is empty")
+	}
+	return name
 }
 
 // Thread takes the arguments of THREAD, behind the space.
 func (p *Parser) Thread() (algorithm string, prog *Program) {
 	algorithm = p.Word()
 	p.SP()
-	prog = &Program{Charset: strings.ToUpper(p.AString())}
+	prog = &Program{Charset: p.charset()}
 	p.SP()
 	prog.Root = p.Criteria()
 	return algorithm, prog
