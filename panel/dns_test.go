@@ -80,6 +80,23 @@ func TestDNSPage(t *testing.T) {
 	}
 }
 
+// TestSourceAddress sets where a domain's mail leaves from, as an administrator.
+func TestSourceAddress(t *testing.T) {
+	f := newFixture(t)
+	f.owner("Example", "owner@users.example", "example.com")
+	f.browser().login("owner@users.example", ownerPassword).get("/domains/example.com").hasNot(t, "source-form")
+	b := f.admin()
+	b.get("/domains/example.com").has(t, "source-form")
+	b.follow("/domains/example.com/source", "source", "192.0.2.7").has(t, "The source address was saved", `value="192.0.2.7"`, "does not have the address")
+	b.get("/domains/example.com/dns").has(t, "ip4:192.0.2.7")
+	if a := b.post("/domains/example.com/source", "source", "mail.example.net"); a.code != http.StatusUnprocessableEntity {
+		t.Error(a.code)
+	}
+	b.post("/language", "language", "fa")
+	b.post("/domains/example.com/source", "source", "0.0.0.0").has(t, "از این نشانی نمی\u200cتوان نامه فرستاد", `value="0.0.0.0"`)
+	b.follow("/domains/example.com/source", "source", "").hasNot(t, "source-elsewhere")
+}
+
 // TestDNSVerdictsInWords shows a report with everything that can be in one, in both languages.
 func TestDNSVerdictsInWords(t *testing.T) {
 	f := newFixture(t)

@@ -197,11 +197,12 @@ type domainPage struct {
 	Row *models.DomainRow
 	domainForms
 	domainRouting
-	Addresses []string
+	Addresses       []string
+	SourceElsewhere bool // the address that its mail leaves from is not this machine's
 }
 
 // domainForms are the forms of a domain's page; nil = as the domain is now.
-type domainForms struct{ Roles, CatchAll, AliasOf *form }
+type domainForms struct{ Roles, CatchAll, AliasOf, Source *form }
 
 func (p *Panel) showDomain(r *request) error {
 	return p.domainPage(r, &domainForms{})
@@ -237,13 +238,14 @@ func (p *Panel) domainPage(r *request, forms *domainForms) error {
 	if err := p.fillRouting(r, page); err != nil {
 		return err
 	}
+	p.fillSource(page)
 	status := http.StatusOK
-	for _, f := range []*form{page.Roles, page.CatchAll, page.AliasOf} {
+	for _, f := range []*form{page.Roles, page.CatchAll, page.AliasOf, page.Source} {
 		if f.failed() {
 			status = f.status()
 		}
 	}
-	return r.render(status, "domain_show", page, page.Roles, page.CatchAll, page.AliasOf)
+	return r.render(status, "domain_show", page, page.Roles, page.CatchAll, page.AliasOf, page.Source)
 }
 
 // roleAddress returns the address of the mailbox that reads a role's mail, "" for the default.

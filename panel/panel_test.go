@@ -164,7 +164,8 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	f.service, err = service.New(service.Config{Store: f.store, Mail: f.mail, Sender: f.mail, Sessions: f.wires, Hash: hashForTests, Defaults: service.Defaults{Quota: 1 << 30}, DevMode: true, Now: f.clock,
-		Queue: queue.New(queue.Config{DB: f.db, Blobs: noBlobs{}}), DNS: testDNS(), Keys: testKeys{f}})
+		Queue: queue.New(queue.Config{DB: f.db, Blobs: noBlobs{}}), DNS: testDNS(), Keys: testKeys{f},
+		Addresses: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

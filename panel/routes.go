@@ -34,7 +34,7 @@ func (p *Panel) routes() []route {
 	var all []route
 	for _, part := range [][]route{
 		p.loginRoutes(), p.homeRoutes(), p.accountRoutes(), p.customerRoutes(), p.userRoutes(),
-		p.deliveryRoutes(), p.queueRoutes(), p.aliasRoutes(), p.forwardRoutes(), p.autoReplyRoutes(), p.sendingRoutes(), p.relayRoutes(), p.confirmRoutes(), p.domainRoutingRoutes(),
+		p.deliveryRoutes(), p.queueRoutes(), p.aliasRoutes(), p.forwardRoutes(), p.autoReplyRoutes(), p.sendingRoutes(), p.relayRoutes(), p.confirmRoutes(), p.domainRoutingRoutes(), p.domainSourceRoutes(),
 		p.domainRoutes(), p.dnsRoutes(), p.mailboxRoutes(), p.mailboxNewRoutes(), p.mailboxEditRoutes(), p.binRoutes(), p.helpRoutes(),
 	} {
 		all = append(all, part...)

@@ -146,6 +146,7 @@ var forms = map[string][]string{
 	"/domains/new":                   {"domain", "new%n.example", "customer", "%c"},
 	"/domains/:domain/roles":         {"postmaster", "%a"},
 	"/domains/:domain/dmarc":         {"dmarc", "junk"},
+	"/domains/:domain/source":        {"source", "192.0.2.7"},
 	"/domains/:domain/delete":        {"typed", "%d", "purge", "yes"},
 	"/queue/act":                     {"action", "hold", "domain", "nowhere.example"},
 	"/queue/:item/act":               {"action", "hold"},

@@ -56,6 +56,15 @@ func TestRoutingCommands(t *testing.T) {
 	in.submits(t, "sara@route.example", "nobody@other.example")
 	in.arrives(t, "omid@route.example", 2)
 
+	var other models.Domain
+	if in.must(&other, "", "domain", "set", "other.example", "--source", "::ffff:192.0.2.7"); other.SourceIP != "192.0.2.7" {
+		t.Errorf("%+v", other)
+	}
+	if out, status := in.command("", "domain", "set", "other.example", "--source", "mail.example"); status != exitRefused {
+		t.Errorf("%d %s", status, out)
+	}
+	in.must(nil, "", "domain", "set", "other.example", "--source", "")
+
 	var f service.Forward
 	if in.must(&f, "", "mailbox", "forward", "sara@route.example", "omid", "--no-copy"); f.Keep || len(f.Targets) != 1 {
 		t.Errorf("%+v", f)

@@ -66,6 +66,9 @@ func (c *cli) domainShow() *cobra.Command {
 			return c.print(d, func(w io.Writer) {
 				fmt.Fprintf(w, "Domain     %s\nCustomer   %s\nState      %s\nMailboxes  %d\nUsed       %s of %s given out\nAdded      %s\n",
 					d.Name, d.Customer, d.State, d.Mailboxes, Size(d.Used), Size(d.Allocated), when(d.CreatedAt))
+				if d.SourceIP != "" {
+					fmt.Fprintf(w, "Sends from %s\n", d.SourceIP)
+				}
 			})
 		})
 	}}

@@ -33,7 +33,8 @@ func (b *base) serviceConfig(sender service.TestSender) service.Config {
 		Passwords: password.Policy{Min: c.Auth.MinPassword},
 		Defaults:  service.Defaults{Quota: int64(c.Defaults.Quota), BinDays: int(c.Keep.Bin / (24 * time.Hour))},
 		Secrets:   b.secrets, Sending: c.sendingLimits(), Notices: b.notices, Queue: b.queue(), PublicURL: b.publicURL,
-		Proof: c.Domains.Proof, DevMode: c.Dev, Log: b.log,
+		Addresses: machineAddresses,
+		Proof:     c.Domains.Proof, DevMode: c.Dev, Log: b.log,
 	}
 }
 

@@ -153,6 +153,18 @@ func (s *server) outboundConfig() *mailserver.Outbound {
 	return o
 }
 
+// machineAddresses are all that the machine has, IPv4 as such.
+func machineAddresses() ([]netip.Addr, error) {
+	all, err := net.InterfaceAddrs()
+	var own []netip.Addr
+	for _, a := range all {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			own = append(own, prefix.Addr().Unmap())
+		}
+	}
+	return own, err
+}
+
 // ownAddresses are those at which this server takes mail; a listener on every address stands for
 // all the machine has.
 func ownAddresses(listeners []net.Listener) (own []netip.AddrPort) {
@@ -166,11 +178,9 @@ func ownAddresses(listeners []net.Listener) (own []netip.AddrPort) {
 			own = append(own, netip.AddrPortFrom(at.Addr().Unmap(), at.Port()))
 			continue
 		}
-		all, _ := net.InterfaceAddrs() // the host name is known anyway
-		for _, a := range all {
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-				own = append(own, netip.AddrPortFrom(prefix.Addr().Unmap(), at.Port()))
-			}
+		all, _ := machineAddresses() // the host name is known anyway
+		for _, ip := range all {
+			own = append(own, netip.AddrPortFrom(ip, at.Port()))
 		}
 	}
 	return own

@@ -30,6 +30,7 @@ var routeForms = map[string]string{
 	"/domains/new":                   "domain=new{n}.example&customer={customer}",
 	"/domains/:domain/roles":         "postmaster={address}",
 	"/domains/:domain/dmarc":         "dmarc=junk",
+	"/domains/:domain/source":        "source=192.0.2.7",
 	"/domains/:domain/delete":        "typed={domain}&purge=yes",
 	"/queue/act":                     "action=retry&domain=nowhere.example",
 	"/queue/:item/act":               "action=release",
@@ -70,7 +71,7 @@ func publicRoute(r *echo.Route) bool {
 
 // adminRoute says which are for administrators alone.
 func adminRoute(r *echo.Route) bool {
-	return r.Path == "/customers" || strings.HasPrefix(r.Path, "/customers/") || strings.HasPrefix(r.Path, "/relays")
+	return r.Path == "/domains/:domain/source" || r.Path == "/customers" || strings.HasPrefix(r.Path, "/customers/") || strings.HasPrefix(r.Path, "/relays")
 }
 
 // ownersRoute says which are for the owners of mailboxes too, or for them alone.

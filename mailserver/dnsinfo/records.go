@@ -101,13 +101,24 @@ func (i *Info) spf(d *models.Domain) string {
 
 func (i *Info) spfTerms(d *models.Domain) []string {
 	terms := []string{"mx", "a:" + i.config.Hostname}
-	if ip, err := netip.ParseAddr(d.SourceIP); err == nil {
-		if ip.Unmap().Is4() {
-			return append(terms, "ip4:"+ip.Unmap().String())
-		}
+	switch ip := publicSource(d); {
+	case ip.Is4():
+		return append(terms, "ip4:"+ip.String())
+	case ip.Is6():
 		return append(terms, "ip6:"+ip.String())
 	}
 	return terms
+}
+
+// publicSource is the address that the domain's mail comes from for everybody else; invalid if
+// that is one of the server's. A private one is replaced on the way out, by which nobody here
+// knows.
+func publicSource(d *models.Domain) netip.Addr {
+	ip, err := netip.ParseAddr(d.SourceIP)
+	if ip = ip.Unmap(); err != nil || ip.IsPrivate() || ip.IsLoopback() {
+		return netip.Addr{}
+	}
+	return ip
 }
 
 // keys adds the records of DKIM keys. What signs, or will as the first of its algorithm, is
@@ -202,7 +213,15 @@ func (r *records) host(addrs []netip.Addr) {
 			kind = "A"
 		}
 		r.list = append(r.list, models.DNSRecord{Purpose: purposeHost, Group: groupHost, Type: kind, Name: host + ".", FullName: host, Value: ip.String(), Operator: true})
-		name := reverseName(ip)
-		r.list = append(r.list, models.DNSRecord{Purpose: purposePTR, Group: groupHost, Type: "PTR", Name: name + ".", FullName: name, Value: host + ".", Operator: true})
+		r.reverse(ip)
 	}
+	if ip := publicSource(r.domain); ip.IsValid() && len(addrs) > 0 && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == ip }) {
+		r.reverse(ip)
+	}
+}
+
+// reverse adds the name of an address: receivers want one that they know from EHLO.
+func (r *records) reverse(ip netip.Addr) {
+	name := reverseName(ip)
+	r.list = append(r.list, models.DNSRecord{Purpose: purposePTR, Group: groupHost, Type: "PTR", Name: name + ".", FullName: name, Value: r.info.config.Hostname + ".", Operator: true})
 }

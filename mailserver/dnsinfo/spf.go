@@ -84,8 +84,8 @@ func (c *checker) spfRecord(text string) finding {
 
 // sources are the addresses that the domain's mail leaves from.
 func (c *checker) sources() []netip.Addr {
-	if ip, err := netip.ParseAddr(c.domain.SourceIP); err == nil {
-		return []netip.Addr{ip.Unmap()}
+	if ip := publicSource(c.domain); ip.IsValid() {
+		return []netip.Addr{ip}
 	}
 	return c.host
 }

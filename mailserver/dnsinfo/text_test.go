@@ -48,6 +48,34 @@ func TestZoneFile(t *testing.T) {
 	}
 }
 
+// TestSourceAddress lets a domain's mail leave from an address of its own.
+func TestSourceAddress(t *testing.T) {
+	i := New(Config{Hostname: host})
+	for source, want := range map[string]struct {
+		spf string
+		ptr int
+	}{
+		"":             {"v=spf1 mx a:" + host + " ~all", 1},
+		"192.0.2.7":    {"v=spf1 mx a:" + host + " ip4:192.0.2.7 ~all", 2},
+		"2001:db8::7":  {"v=spf1 mx a:" + host + " ip6:2001:db8::7 ~all", 2},
+		"203.0.113.10": {"v=spf1 mx a:" + host + " ip4:203.0.113.10 ~all", 1}, // the host's own
+		"10.0.0.7":     {"v=spf1 mx a:" + host + " ~all", 1},                  // replaced on the way out
+	} {
+		ptr, spf := 0, ""
+		for _, r := range i.Records(&models.Domain{Name: domain, SourceIP: source}, nil, hostAddrs) {
+			switch r.Purpose {
+			case purposePTR:
+				ptr++
+			case purposeSPF:
+				spf = r.Value
+			}
+		}
+		if ptr != want.ptr || spf != want.spf {
+			t.Errorf("%s: %d PTR, %s", source, ptr, spf)
+		}
+	}
+}
+
 func TestSplit(t *testing.T) {
 	for n, want := range map[int]int{0: 1, 1: 1, 255: 1, 256: 2, 510: 2, 511: 3} {
 		if got := Split(strings.Repeat("x", n)); len(got) != want || strings.Join(got, "") != strings.Repeat("x", n) {

@@ -46,12 +46,13 @@ func (s *Store) Claims(ctx context.Context, name string) ([]models.Domain, error
 	return claims, failed("claims", s.on(ctx).Where("name = ?", name).Order("id").Limit(100).Find(&claims).Error)
 }
 
-// UpdateDomain writes state, client host, role addresses, alias, catch-all and proof. Conflict if another active one
+// UpdateDomain writes state, client host, role addresses, alias, catch-all, what DMARC does, source
+// address and proof. Conflict if another active one
 // has its ActiveName, NotFound if the domain is gone.
 func (s *Store) UpdateDomain(ctx context.Context, d *models.Domain) error {
 	return s.change(ctx, db.ChangedDomain, d.ID, func(g *gorm.DB) error {
 		return one("update domain", g.Model(&models.Domain{}).Where("id = ?", d.ID).
-			Select("active_name", "state", "client_host", "postmaster_id", "abuse_id", "alias_of", "catch_all", "dmarc_obey", "proof_token", "proven_at", "updated_at").Updates(d))
+			Select("active_name", "state", "client_host", "postmaster_id", "abuse_id", "alias_of", "catch_all", "dmarc_obey", "source_ip", "proof_token", "proven_at", "updated_at").Updates(d))
 	})
 }
 

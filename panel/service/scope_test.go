@@ -118,6 +118,9 @@ var calls = map[string]call{
 	"SetDMARCObey": {as: "owner", run: func(s *site, v Viewer) (any, error) {
 		return none(s.SetDMARCObey(s.ctx, v, "example.com", models.DMARCObeyOff))
 	}},
+	"SetDomainSource": {as: "admin", run: func(s *site, v Viewer) (any, error) {
+		return none(s.SetDomainSource(s.ctx, v, "example.com", "192.0.2.7"))
+	}},
 	"DNS": {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.DNS(s.ctx, v, "example.com") }},
 	"DNSZone": {as: "owner", run: func(s *site, v Viewer) (any, error) {
 		_, _, err := s.DNSZone(s.ctx, v, "example.com")
@@ -220,7 +223,7 @@ var calls = map[string]call{
 }
 
 // unscoped take no viewer, or answer each with his own alone (Home has a test of its own).
-var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "CheckDue": true, "HasQueue": true, "Home": true, "Owner": true, "SendLinks": true,
+var unscoped = map[string]bool{"HasAdmin": true, "PurgeExpired": true, "CheckDue": true, "HasQueue": true, "Home": true, "Owner": true, "SendLinks": true, "SourceElsewhere": true,
 	"LinkRequest": true, "AgreeTo": true} // the token is the right
 
 // fill gives the customer everything that could be seen or spoilt.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -41,6 +42,8 @@ type Config struct {
 	Queue   Queue                // of messages to other servers; nil: nothing is queued, and holding a mailbox holds no message
 	Secrets Sealer               // nil: passwords of smarthosts cannot be kept
 	Sending models.SendingLimits // shown, not counted here
+	// Addresses returns those of this machine, unmapped; nil = nobody knows.
+	Addresses func() ([]netip.Addr, error)
 	// PublicURL is how people reach the panel, without a final slash; links begin with it.
 	PublicURL string
 
