@@ -52,6 +52,7 @@ type QueueRecipient struct {
 	Flow      ID     `gorm:"column:flow" json:"-"`          // who sends: mailbox, else domain, else customer; flows of a destination take turns
 	State     string `gorm:"column:state" json:"state"`     // RecipientWaiting, ...
 	Held      bool   `gorm:"column:held" json:"held"`       // = the item's, so that one index finds what is due
+	Released  bool   `gorm:"column:released" json:"-"`      // by hand, while its mailbox is held
 	NextAt    Micros `gorm:"column:next_at" json:"next_at"` // when it is tried
 	Attempts  int64  `gorm:"column:attempts" json:"attempts"`
 	WarnedAt  Micros `gorm:"column:warned_at" json:"-"` // the delay warning was sent

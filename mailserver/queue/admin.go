@@ -17,61 +17,67 @@ const adminPiece = 250
 // Retry makes what a filter chooses due now, and returns how many recipients that are. What is
 // held or being tried is left as it is.
 func (q *Queue) Retry(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error) {
-	return q.each(ctx, scope, filter, func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+	return q.each(ctx, scope, filter, order{only: "r.held = 0", change: func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
 		tx.Changed(db.ChangedQueue)
-		return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET next_at = ? WHERE held = 0 AND (owner = 0 OR until_time <= "+tx.Dialect().Clock()+") AND id IN ("+list("?", len(rows))+")",
-			rowIDs(rows, models.At(q.now()))...))
-	}, "")
+		in, args := among(rowIDs(rows), models.At(q.now()))
+		return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET next_at = ? WHERE held = 0 AND (owner = 0 OR until_time <= "+tx.Dialect().Clock()+") AND id"+in, args...))
+	}})
 }
 
 // Hold keeps what a filter chooses from being tried until Release. An attempt that is under way
-// is finished.
+// is finished. Mail of a mailbox whose sending is held is kept in any case: each claim looks at
+// the mailbox.
 func (q *Queue) Hold(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error) {
-	return q.hold(ctx, scope, filter, true, models.EventHeld)
+	return q.each(ctx, scope, filter, order{only: "r.held = 0 AND r.state = ''", kind: models.EventHeld, change: func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+		return setHeld(ctx, tx, rows, true, false)
+	}})
 }
 
-// Release ends Hold; what it chooses is due at once if its time has come.
+// Release ends Hold; what it chooses is due at once if its time has come, also while its mailbox
+// is held still. What an administrator keeps by holding a mailbox is released by administrators.
 func (q *Queue) Release(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error) {
-	return q.hold(ctx, scope, filter, false, models.EventReleased)
+	only := "r.held = 1"
+	if !scope.All() {
+		only += " AND NOT EXISTS (SELECT 1 FROM mailboxes m WHERE m.id = q.mailbox_id AND m.held_at <> 0 AND m.held_by = 'admin')"
+	}
+	return q.each(ctx, scope, filter, order{only: only, kind: models.EventReleased, change: func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+		return setHeld(ctx, tx, rows, false, true)
+	}})
 }
 
-func (q *Queue) hold(ctx context.Context, scope models.Scope, filter models.QueueFilter, held bool, kind models.EventKind) (int64, error) {
-	return q.each(ctx, scope, filter, func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
-		if _, err := affected(tx.ExecContext(ctx, "UPDATE queue SET held = ? WHERE id IN ("+list("?", len(rows))+")", itemIDs(rows, held)...)); err != nil {
-			return 0, err
-		}
-		tx.Changed(db.ChangedQueue)
-		// What only waits for its sender to be told is not kept from that.
-		return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET held = ? WHERE state = '' AND held <> ? AND id IN ("+list("?", len(rows))+")", rowIDs(rows, held, held)...))
-	}, kind)
+// setHeld marks messages and their recipients. What only waits for its sender to be told is not
+// kept from that.
+func setHeld(ctx context.Context, tx *db.Tx, rows []models.QueueRow, held, released bool) (int64, error) {
+	in, args := among(rowItems(rows), held)
+	if _, err := affected(tx.ExecContext(ctx, "UPDATE queue SET held = ? WHERE id"+in, args...)); err != nil {
+		return 0, err
+	}
+	tx.Changed(db.ChangedQueue)
+	in, args = among(rowIDs(rows), held, released)
+	return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET held = ?, released = ? WHERE state = '' AND id"+in, args...))
 }
 
 // Drop takes what a filter chooses out of the queue. With notice their senders are told, by the
 // server that runs or the next that does; the recipients stay in the queue until then.
 func (q *Queue) Drop(ctx context.Context, scope models.Scope, filter models.QueueFilter, notice bool) (int64, error) {
-	return q.each(ctx, scope, filter, func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+	return q.each(ctx, scope, filter, order{kind: models.EventDropped, change: func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
 		if !notice {
 			return q.remove(ctx, tx, rows)
 		}
 		tx.Changed(db.ChangedQueue)
 		// A token more: the result of an attempt that is under way finds the row taken.
+		in, args := among(rowIDs(rows), models.RecipientFailed, models.At(q.now()), reasonDropped)
 		return affected(tx.ExecContext(ctx, `UPDATE queue_recipients SET state = ?, held = 0, next_at = ?, owner = 0, token = token + 1,
-			code = 0, enhanced = '5.7.1', detail = '', reason = ? WHERE state = '' AND id IN (`+list("?", len(rows))+")",
-			rowIDs(rows, models.RecipientFailed, models.At(q.now()), reasonDropped)...))
-	}, models.EventDropped)
+			code = 0, enhanced = '5.7.1', detail = '', reason = ? WHERE state = '' AND id`+in, args...))
+	}})
 }
 
 // remove removes recipients, and messages of which none is left.
 func (q *Queue) remove(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
-	n, err := affected(tx.ExecContext(ctx, "DELETE FROM queue_recipients WHERE id IN ("+list("?", len(rows))+")", rowIDs(rows)...))
-	if err != nil {
+	if err := removeRecipients(ctx, tx, rowIDs(rows)); err != nil {
 		return 0, err
 	}
-	items := make([]models.ID, len(rows))
-	for i := range rows {
-		items[i] = rows[i].QueueID
-	}
-	return n, q.removeEmpty(ctx, tx, items)
+	return int64(len(rows)), q.removeEmpty(ctx, tx, rowItems(rows))
 }
 
 // removeEmpty removes those of these messages that have no recipient left, with their
@@ -83,13 +89,13 @@ func (q *Queue) removeEmpty(ctx context.Context, tx *db.Tx, items []models.ID) e
 		return nil
 	}
 	type item struct{ id, blob models.ID }
-	in := " IN (" + list("?", len(items)) + ")"
-	locked, err := tx.QueryContext(ctx, "SELECT id, blob_id FROM queue WHERE id"+in+" ORDER BY id"+tx.Dialect().ForUpdate(), idArgs(items)...)
+	in, args := among(items)
+	locked, err := tx.QueryContext(ctx, "SELECT id, blob_id FROM queue WHERE id"+in+" ORDER BY id"+tx.Dialect().ForUpdate(), args...)
 	there, err := all(locked, err, func(rows *sql.Rows, i *item) error { return rows.Scan(&i.id, &i.blob) })
 	if err != nil {
 		return err
 	}
-	left, err := tx.QueryContext(ctx, "SELECT DISTINCT queue_id FROM queue_recipients WHERE queue_id"+in, idArgs(items)...)
+	left, err := tx.QueryContext(ctx, "SELECT DISTINCT queue_id FROM queue_recipients WHERE queue_id"+in, args...)
 	still, err := all(left, err, func(rows *sql.Rows, id *models.ID) error { return rows.Scan(id) })
 	if err != nil {
 		return err
@@ -105,26 +111,35 @@ func (q *Queue) removeEmpty(ctx context.Context, tx *db.Tx, items []models.ID) e
 	if len(gone) == 0 {
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM queue WHERE id IN ("+list("?", len(gone))+")", idArgs(gone)...); err != nil {
+	in, args = among(gone)
+	if _, err := tx.ExecContext(ctx, "DELETE FROM queue WHERE id"+in, args...); err != nil {
 		return fmt.Errorf("remove from queue: %w", err)
 	}
 	return q.config.Blobs.Unref(ctx, tx, blobs)
 }
 
-// each changes what a filter chooses, in pieces, and records an event for each recipient if
-// kind is set.
-func (q *Queue) each(ctx context.Context, scope models.Scope, filter models.QueueFilter,
-	change func(context.Context, *db.Tx, []models.QueueRow) (int64, error), kind models.EventKind) (total int64, err error) {
+// order is what an administrator wants done.
+type order struct {
+	only   string           // condition on recipients; "" = all
+	kind   models.EventKind // recorded for each; "" = none
+	change func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error)
+}
+
+// each changes what a filter chooses, in pieces.
+func (q *Queue) each(ctx context.Context, scope models.Scope, filter models.QueueFilter, do order) (total int64, err error) {
 	for last := models.ID(0); ; {
 		var rows []models.QueueRow
 		var n int64
 		err := q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 			where := chosen(scope, filter)
 			where.and("r.id > ?", last)
+			if do.only != "" {
+				where.and(do.only)
+			}
 			if rows, err = q.rows(ctx, tx, where, " ORDER BY r.id LIMIT ?", adminPiece); err != nil || len(rows) == 0 {
 				return err
 			}
-			n, err = change(ctx, tx, rows)
+			n, err = do.change(ctx, tx, rows)
 			return err
 		})
 		if err != nil || len(rows) == 0 {
@@ -132,7 +147,7 @@ func (q *Queue) each(ctx context.Context, scope models.Scope, filter models.Queu
 		}
 		total += n
 		last = rows[len(rows)-1].ID
-		q.recordAll(kind, rows)
+		q.recordAll(do.kind, rows)
 		if len(rows) < adminPiece {
 			q.Wake()
 			return total, nil
@@ -158,18 +173,20 @@ func (q *Queue) recordAll(kind models.EventKind, rows []models.QueueRow) {
 	}
 }
 
-func rowIDs(rows []models.QueueRow, first ...any) []any {
+func rowIDs(rows []models.QueueRow) []models.ID {
+	ids := make([]models.ID, len(rows))
 	for i := range rows {
-		first = append(first, rows[i].ID)
+		ids[i] = rows[i].ID
 	}
-	return first
+	return ids
 }
 
-func itemIDs(rows []models.QueueRow, first ...any) []any {
+func rowItems(rows []models.QueueRow) []models.ID {
+	ids := make([]models.ID, len(rows))
 	for i := range rows {
-		first = append(first, rows[i].QueueID)
+		ids[i] = rows[i].QueueID
 	}
-	return first
+	return ids
 }
 
 func affected(res sql.Result, err error) (int64, error) {

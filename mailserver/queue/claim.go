@@ -89,76 +89,90 @@ func (c *claims) list() []*claim {
 	return out
 }
 
-const recipientColumns = "id, queue_id, address, domain, original, notify, flow, state, held, next_at, attempts, warned_at, last_at, host, code, enhanced, detail, reason, owner, token"
+const recipientColumns = "id, queue_id, address, domain, original, notify, flow, state, held, released, next_at, attempts, warned_at, last_at, host, code, enhanced, detail, reason, owner, token"
 
 func scanRecipient(rows *sql.Rows, r *models.QueueRecipient) error {
-	return rows.Scan(&r.ID, &r.QueueID, &r.Address, &r.Domain, &r.Original, &r.Notify, &r.Flow, &r.State, &r.Held, &r.NextAt, &r.Attempts, &r.WarnedAt, &r.LastAt,
+	return rows.Scan(&r.ID, &r.QueueID, &r.Address, &r.Domain, &r.Original, &r.Notify, &r.Flow, &r.State, &r.Held, &r.Released, &r.NextAt, &r.Attempts, &r.WarnedAt, &r.LastAt,
 		&r.Host, &r.Code, &r.Enhanced, &r.Detail, &r.Reason, &r.Owner, &r.Token)
+}
+
+// taking is one worker's wish for claims.
+type taking struct {
+	ids   []models.ID // that may be due and free
+	began time.Time
+	rows  []models.QueueRecipient // what was claimed
 }
 
 // take claims what a flow has due, at most claimItems messages. more says that there was more.
 func (q *Queue) take(ctx context.Context, f *flow) (taken []*claim, more bool, err error) {
 	f.claiming.Lock()
 	defer f.claiming.Unlock()
-	ids, err := q.candidates(ctx, f)
-	if err != nil || len(ids) == 0 {
+	t := &taking{}
+	if t.ids, more, err = q.candidates(ctx, f); err != nil || len(t.ids) == 0 {
 		return nil, false, err
 	}
-	var rows []models.QueueRecipient
-	began := time.Now()
-	err = q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		rows, more, err = q.takeRows(ctx, tx, ids)
-		return err
-	})
-	if err != nil {
+	if err := q.takings.do(t, len(t.ids)); err != nil {
 		return nil, true, err
 	}
-	for _, r := range rows {
-		taken = append(taken, &claim{QueueRecipient: r, until: q.validUntil(began)})
+	for _, r := range t.rows {
+		taken = append(taken, &claim{QueueRecipient: r, until: q.validUntil(t.began)})
 	}
 	q.claims.add(taken)
-	return taken, more || len(ids) == claimRows, nil
+	return taken, more, nil
 }
 
 // validUntil is the end of a claim that was taken or renewed after a moment, some of it left off.
 func (q *Queue) validUntil(began time.Time) time.Time { return began.Add(q.lease * 5 / 6) }
 
+// takeAll is the transaction of take, for the wishes of several workers.
+func (q *Queue) takeAll(ctx context.Context, all []*taking) error {
+	began := time.Now()
+	return q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		of := map[models.ID]*taking{}
+		var ids []models.ID
+		for _, t := range all {
+			t.began, t.rows = began, nil
+			for _, id := range t.ids {
+				of[id] = t
+			}
+			ids = append(ids, t.ids...)
+		}
+		return q.takeRows(ctx, tx, ids, of)
+	})
+}
+
 // takeRows is the compare-and-swap of take. A row of this process that it is not working on is
 // one whose claim it never got to know as its own, or gave up.
-func (q *Queue) takeRows(ctx context.Context, tx *db.Tx, ids []models.ID) (out []models.QueueRecipient, more bool, err error) {
+func (q *Queue) takeRows(ctx context.Context, tx *db.Tx, ids []models.ID, of map[models.ID]*taking) error {
 	me, clock, now := q.config.DB.Process(), tx.Dialect().Clock(), models.At(q.now())
 	// By ids alone: with more conditions SQLite goes through everything that is due.
-	rows, err := tx.QueryContext(ctx, "SELECT "+recipientColumns+" FROM queue_recipients WHERE id IN ("+list("?", len(ids))+") AND (owner = 0 OR owner = ? OR until_time <= "+clock+
-		") ORDER BY queue_id, id"+tx.Dialect().ForUpdate(), append(idArgs(ids), me)...)
+	in, args := among(ids)
+	rows, err := tx.QueryContext(ctx, "SELECT "+recipientColumns+" FROM queue_recipients WHERE id"+in+" AND (owner = 0 OR owner = ? OR until_time <= "+clock+
+		") ORDER BY queue_id, id"+tx.Dialect().ForUpdate(), append(args, me)...)
 	free, err := all(rows, err, scanRecipient)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
-	items := map[models.ID]bool{}
 	var claimed []models.ID
 	for _, r := range free {
+		t := of[r.ID]
 		if r.Held || r.NextAt > now || r.Owner == me && q.claims.has(r.ID) {
 			continue
 		}
-		if !items[r.QueueID] && len(items) == claimItems {
-			more = true
-			continue
-		}
-		items[r.QueueID] = true
 		r.Owner, r.Token = me, r.Token+1
-		out, claimed = append(out, r), append(claimed, r.ID)
+		t.rows, claimed = append(t.rows, r), append(claimed, r.ID)
 	}
-	if len(out) == 0 {
-		return nil, more, nil
+	if len(claimed) == 0 {
+		return nil
 	}
 	// The next attempt moves to the end of the claim, so that the index of what is due has only
 	// what can be claimed.
-	n, err := affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET owner = ?, token = token + 1, until_time = "+clock+" + ?, next_at = ? WHERE id IN ("+list("?", len(claimed))+")",
-		idArgs(claimed, me, q.lease.Microseconds(), models.At(q.now().Add(q.lease)))...))
+	in, args = among(claimed, me, q.lease.Microseconds(), models.At(q.now().Add(q.lease)))
+	n, err := affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET owner = ?, token = token + 1, until_time = "+clock+" + ?, next_at = ? WHERE id"+in, args...))
 	if err == nil && n != int64(len(claimed)) {
 		err = fmt.Errorf("claim %d recipients: %d changed", len(claimed), n)
 	}
-	return out, more, err
+	return err
 }
 
 // renew extends all claims of this process; those that are not its own any more are lost. An
@@ -234,8 +248,8 @@ func (q *Queue) mine(ctx context.Context, tx *db.Tx, some []*claim) ([]*claim, e
 		id    models.ID
 		token int64
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT id, token FROM queue_recipients WHERE owner = ? AND id IN ("+list("?", len(some))+") ORDER BY id"+tx.Dialect().ForUpdate(),
-		idArgs(claimIDs(some), q.config.DB.Process())...)
+	in, args := among(claimIDs(some), q.config.DB.Process())
+	rows, err := tx.QueryContext(ctx, "SELECT id, token FROM queue_recipients WHERE owner = ? AND id"+in+" ORDER BY id"+tx.Dialect().ForUpdate(), args...)
 	there, err := all(rows, err, func(rows *sql.Rows, h *held) error { return rows.Scan(&h.id, &h.token) })
 	if err != nil {
 		return nil, err

@@ -73,6 +73,20 @@ func (c *condition) search(words string) {
 	}
 }
 
+// among is the end of a condition that names ids, and its arguments after some first ones. Lists
+// are filled up to a power of two with their last id, so that few statements are ever prepared.
+func among(ids []models.ID, first ...any) (in string, args []any) {
+	n := 1
+	for n < len(ids) {
+		n *= 2
+	}
+	args = idArgs(ids, first...)
+	for range n - len(ids) {
+		args = append(args, ids[len(ids)-1])
+	}
+	return " IN (" + list("?", n) + ")", args
+}
+
 func idArgs(ids []models.ID, first ...any) []any {
 	for _, id := range ids {
 		first = append(first, id)

@@ -64,9 +64,21 @@ func (q *Queue) dueAtAll(ctx context.Context) error {
 	}
 }
 
-// candidates returns recipients of a flow that are due, the oldest first.
-func (q *Queue) candidates(ctx context.Context, f *flow) ([]models.ID, error) {
-	rows, err := q.config.DB.SQL().QueryContext(ctx, "SELECT id FROM queue_recipients WHERE held = 0 AND domain = ? AND flow = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?",
+// candidates returns recipients of a flow that are due, the oldest first, of at most claimItems
+// messages. more says that there were more of either.
+func (q *Queue) candidates(ctx context.Context, f *flow) (ids []models.ID, more bool, err error) {
+	type candidate struct{ id, item models.ID }
+	rows, err := q.config.DB.SQL().QueryContext(ctx, "SELECT id, queue_id FROM queue_recipients WHERE held = 0 AND domain = ? AND flow = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?",
 		f.domain, f.sender, models.At(q.now()), claimRows)
-	return all(rows, err, func(rows *sql.Rows, id *models.ID) error { return rows.Scan(id) })
+	found, err := all(rows, err, func(rows *sql.Rows, c *candidate) error { return rows.Scan(&c.id, &c.item) })
+	items := map[models.ID]bool{}
+	for _, c := range found {
+		if !items[c.item] && len(items) == claimItems {
+			more = true
+			continue
+		}
+		items[c.item] = true
+		ids = append(ids, c.id)
+	}
+	return ids, more || len(found) == claimRows, err
 }

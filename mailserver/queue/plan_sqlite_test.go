@@ -12,10 +12,10 @@ import (
 func TestQueriesUseTheirIndexes(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
 	for query, index := range map[string]string{
-		"SELECT id FROM queue_recipients WHERE held = 0 AND domain = ? AND flow = ? AND next_at <= ? ORDER BY next_at, id LIMIT 100":                                               "queue_recipients_flow (held=? AND domain=? AND flow=? AND next_at<?)",
-		"SELECT " + recipientColumns + " FROM queue_recipients WHERE id IN (?, ?) AND (owner = 0 OR owner = ? OR until_time <= " + d.Dialect().Clock() + ") ORDER BY queue_id, id": "PRIMARY KEY (rowid=?)",
-		"SELECT domain, flow FROM queue_recipients WHERE held = 0 AND next_at > ? AND next_at <= ? ORDER BY next_at LIMIT ?":                                                       "queue_recipients_due (held=? AND next_at>? AND next_at<?)",
-		"SELECT DISTINCT queue_id FROM queue_recipients WHERE queue_id IN (?, ?)":                                                                                                  "queue_recipients_item (queue_id=?)",
+		"SELECT id, queue_id FROM queue_recipients WHERE held = 0 AND domain = ? AND flow = ? AND next_at <= ? ORDER BY next_at, id LIMIT 100":                                                       "queue_recipients_flow (held=? AND domain=? AND flow=? AND next_at<?)",
+		"SELECT " + recipientColumns + " FROM queue_recipients WHERE id IN (" + list("?", 512) + ") AND (owner = 0 OR owner = ? OR until_time <= " + d.Dialect().Clock() + ") ORDER BY queue_id, id": "PRIMARY KEY (rowid=?)",
+		"SELECT domain, flow FROM queue_recipients WHERE held = 0 AND next_at > ? AND next_at <= ? ORDER BY next_at LIMIT ?":                                                                         "queue_recipients_due (held=? AND next_at>? AND next_at<?)",
+		"SELECT DISTINCT queue_id FROM queue_recipients WHERE queue_id IN (" + list("?", 256) + ")":                                                                                                  "queue_recipients_item (queue_id=?)",
 	} {
 		args := make([]any, strings.Count(query, "?"))
 		rows, err := d.SQL().Query("EXPLAIN QUERY PLAN "+query, args...)

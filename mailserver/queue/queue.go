@@ -93,14 +93,16 @@ type Config struct {
 
 // Queue is the outbound queue. Safe for concurrent use.
 type Queue struct {
-	config   Config
-	log      *slog.Logger
-	now      func() time.Time
-	lease    time.Duration
-	schedule *schedule
-	claims   claims
-	away     atomic.Bool // the database does not answer
-	counts   [3]atomic.Int64
+	config      Config
+	log         *slog.Logger
+	now         func() time.Time
+	lease       time.Duration
+	schedule    *schedule
+	claims      claims
+	takings     batch[taking]
+	settlements batch[settlement]
+	away        atomic.Bool // the database does not answer
+	counts      [3]atomic.Int64
 
 	wake    chan struct{} // rows were inserted
 	ready   chan struct{} // the schedule has changed
@@ -141,6 +143,8 @@ func New(c Config) *Queue {
 		wake: make(chan struct{}, 1), ready: make(chan struct{}, 1), lookAll: make(chan struct{}, 1), slots: make(chan struct{}, c.Concurrency),
 		stopping: make(chan struct{}), stopped: make(chan struct{}), inserted: map[flowKey]bool{},
 	}
+	q.takings = batch[taking]{most: 4 * claimRows, run: q.takeAll}
+	q.settlements = batch[settlement]{most: 2 * claimRows, run: q.settleAll}
 	q.cutting, q.cut = context.WithCancel(context.Background())
 	return q
 }

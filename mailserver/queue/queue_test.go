@@ -243,7 +243,7 @@ func TestQueue(t *testing.T) {
 			run  func(*testing.T, *db.DB)
 		}{
 			{"admin", testAdmin}, {"delivered", testDelivered}, {"results", testResults}, {"plan", testPlan}, {"report later", testReportLater},
-			{"drop with notice", testDropWithNotice}, {"held is left", testHeldIsLeft},
+			{"drop with notice", testDropWithNotice}, {"held is left", testHeldIsLeft}, {"held mailbox", testHeldMailbox},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				for _, table := range []string{"queue", "queue_recipients", "suppressions"} {
@@ -451,6 +451,49 @@ func testHeldIsLeft(t *testing.T, d *db.DB) {
 	within(t, 5*time.Second, "sent", func() bool { return s.left() == 0 })
 }
 
+// testHeldMailbox has mail that nobody has marked, of a mailbox whose sending is held.
+func testHeldMailbox(t *testing.T, d *db.DB) {
+	s := open(t, d, nil)
+	hold := func(at int, by string) {
+		err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM mailboxes WHERE id = 5"); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO mailboxes (id, customer_id, domain_id, address, name, password_hash, held_at, held_reason, held_by, created_at, updated_at, password_at)
+				VALUES (5, 1, 1, 'a@ours.example', '', '', ?, '', ?, 1, 1, 1)`, at, by)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer hold(0, "")
+	hold(1, "admin")
+	insert(t, s.q, submitted(1), "x@there.example", "y@there.example")
+	forward := submitted(2)
+	forward.Kind = models.QueueForward
+	insert(t, s.q, forward, "z@there.example")
+	s.run()
+	within(t, 5*time.Second, "held", func() bool {
+		return s.row("x@there.example").Held && s.row("y@there.example").Held && s.left() == 2 && s.kinds("x@there.example") == "held"
+	})
+	if n, err := s.q.Release(t.Context(), models.OfCustomer(1), models.QueueFilter{MailboxID: 5}); n != 0 || err != nil {
+		t.Fatal("released by a customer:", n, err)
+	}
+	if n, err := s.q.Release(t.Context(), models.Everything(), models.QueueFilter{Address: "x@there.example"}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	within(t, 5*time.Second, "what is released by hand is sent", func() bool { return s.left() == 1 && s.sender.sent["x@there.example"] == 1 })
+	hold(0, "")
+	if n, err := s.q.Release(t.Context(), models.OfCustomer(1), models.QueueFilter{MailboxID: 5}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	within(t, 5*time.Second, "all is sent", func() bool { return s.left() == 0 })
+	if s.sender.count() != 3 {
+		t.Errorf("attempts %v", s.sender.attempts)
+	}
+}
+
 // TestDestinationDown asks a destination once, puts off what else is due for it, and does not
 // keep others waiting.
 func TestDestinationDown(t *testing.T) {
@@ -543,9 +586,9 @@ func TestLostClaim(t *testing.T) {
 		if got := a.q.attempt(t.Context(), &item, first).Results[0]; got.Reason != outbound.ReasonAbandoned {
 			t.Errorf("%+v", got)
 		}
-		written, err := a.q.write(t.Context(), &item, []outcome{{claim: first[0], status: outbound.Delivered}}, a.now())
-		if err != nil || len(written) != 0 || a.left() != 1 {
-			t.Errorf("the result of a lost claim was written: %v, %v", written, err)
+		late := &settlement{item: &item, outcomes: []outcome{{claim: first[0], status: outbound.Delivered}}, now: a.now()}
+		if err := a.q.settlements.do(late, 1); err != nil || len(late.written) != 0 || a.left() != 1 {
+			t.Errorf("the result of a lost claim was written: %v, %v", late.written, err)
 		}
 		b.q.settle(t.Context(), &item, second, []outbound.Result{taken})
 		if b.left() != 0 {

@@ -79,7 +79,7 @@ func passes(err error) bool {
 
 // settled removes recipients for good, and their message with the last.
 func (q *Queue) settled(ctx context.Context, tx *db.Tx, item *models.QueueItem, some []*claim) error {
-	if _, err := affected(tx.ExecContext(ctx, "DELETE FROM queue_recipients WHERE id IN ("+list("?", len(some))+")", idArgs(claimIDs(some))...)); err != nil {
+	if err := removeRecipients(ctx, tx, claimIDs(some)); err != nil {
 		return err
 	}
 	return q.removeEmpty(ctx, tx, []models.ID{item.ID})
@@ -150,13 +150,18 @@ func (q *Queue) original(ctx context.Context, item *models.QueueItem, kind dsn.K
 }
 
 func (q *Queue) recordReturned(item *models.QueueItem, kind dsn.Kind, some []*claim) {
+	for _, c := range some {
+		q.record(item, c.Address, models.EventReturned, "returned."+string(kind))
+	}
+}
+
+// record leaves a line of the trace that no attempt has caused.
+func (q *Queue) record(item *models.QueueItem, recipient string, kind models.EventKind, words string) {
 	if q.config.Events == nil {
 		return
 	}
-	for _, c := range some {
-		q.config.Events.Record(models.Event{
-			At: models.At(q.now()), Kind: models.EventReturned, CustomerID: item.CustomerID, MailboxID: item.MailboxID, EnvelopeID: item.EnvelopeID, Direction: "out",
-			MessageID: item.MessageID, Sender: item.Sender, Recipient: c.Address, Subject: item.Subject, Words: "returned." + string(kind), QueueID: item.ID,
-		})
-	}
+	q.config.Events.Record(models.Event{
+		At: models.At(q.now()), Kind: kind, CustomerID: item.CustomerID, MailboxID: item.MailboxID, EnvelopeID: item.EnvelopeID, Direction: "out",
+		MessageID: item.MessageID, Sender: item.Sender, Recipient: recipient, Subject: item.Subject, Words: words, QueueID: item.ID,
+	})
 }

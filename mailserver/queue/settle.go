@@ -22,10 +22,11 @@ func (q *Queue) settle(ctx context.Context, item *models.QueueItem, due []*claim
 	}
 	ctx = context.WithoutCancel(ctx)
 	for {
-		written, err := q.write(ctx, item, all, now)
+		s := &settlement{item: item, outcomes: all, now: now}
+		err := q.settlements.do(s, len(all))
 		if err == nil {
 			q.quiet(false, nil)
-			q.follow(ctx, item, written)
+			q.follow(ctx, item, s.written)
 			return
 		}
 		q.quiet(true, err)
@@ -64,14 +65,22 @@ func anyDelivered(all []outcome) bool {
 	return false
 }
 
-// write is the transaction of settle. It returns the outcomes that were written: those whose
-// claims held.
-func (q *Queue) write(ctx context.Context, item *models.QueueItem, outcomes []outcome, now time.Time) (written []outcome, err error) {
-	err = q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		written = written[:0]
-		some := make([]*claim, len(outcomes))
-		for i := range outcomes {
-			some[i] = outcomes[i].claim
+// settlement is what became of recipients of one message.
+type settlement struct {
+	item     *models.QueueItem
+	outcomes []outcome
+	now      time.Time
+	written  []outcome // those whose claims held
+}
+
+// settleAll is the transaction of settle, for several messages.
+func (q *Queue) settleAll(ctx context.Context, messages []*settlement) error {
+	return q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		var some []*claim
+		for _, s := range messages {
+			for i := range s.outcomes {
+				some = append(some, s.outcomes[i].claim)
+			}
 		}
 		mine, err := q.mine(ctx, tx, some)
 		if err != nil {
@@ -81,47 +90,62 @@ func (q *Queue) write(ctx context.Context, item *models.QueueItem, outcomes []ou
 		for _, c := range mine {
 			held[c] = true
 		}
-		for i := range outcomes {
-			if held[outcomes[i].claim] {
-				written = append(written, outcomes[i])
+		var gone, items []models.ID
+		for _, s := range messages {
+			s.written = nil
+			for i := range s.outcomes {
+				if held[s.outcomes[i].claim] {
+					s.written = append(s.written, s.outcomes[i])
+				}
+			}
+			left, err := q.writeOne(ctx, tx, s)
+			if err != nil {
+				return err
+			}
+			if len(left) > 0 {
+				gone, items = append(gone, left...), append(items, s.item.ID)
 			}
 		}
-		return q.writeAll(ctx, tx, item, written, now)
+		if err := removeRecipients(ctx, tx, gone); err != nil {
+			return err
+		}
+		return q.removeEmpty(ctx, tx, items)
 	})
-	return written, err
 }
 
-func (q *Queue) writeAll(ctx context.Context, tx *db.Tx, item *models.QueueItem, outcomes []outcome, now time.Time) error {
-	var gone []models.ID
+// writeOne writes what became of one message, but for the rows that go: those it returns.
+func (q *Queue) writeOne(ctx context.Context, tx *db.Tx, s *settlement) (gone []models.ID, err error) {
 	failed := int64(0)
-	for i := range outcomes {
-		o := &outcomes[i]
+	for i := range s.written {
+		o := &s.written[i]
 		if o.status == outbound.Failed {
 			failed++
-			if err := q.suppress(ctx, tx, item, o, now); err != nil {
-				return err
+			if err := q.suppress(ctx, tx, s.item, o, s.now); err != nil {
+				return nil, err
 			}
 		}
 		if !o.stays {
 			gone = append(gone, o.ID)
 			continue
 		}
-		if err := q.keep(ctx, tx, o, now); err != nil {
-			return err
-		}
-	}
-	if len(gone) > 0 {
-		if _, err := affected(tx.ExecContext(ctx, "DELETE FROM queue_recipients WHERE id IN ("+list("?", len(gone))+")", idArgs(gone)...)); err != nil {
-			return err
-		}
-		if err := q.removeEmpty(ctx, tx, []models.ID{item.ID}); err != nil {
-			return err
+		if err := q.keep(ctx, tx, o, s.now); err != nil {
+			return nil, err
 		}
 	}
 	if failed > 0 && q.config.OnFailure != nil {
-		return q.config.OnFailure(ctx, tx, item, failed)
+		err = q.config.OnFailure(ctx, tx, s.item, failed)
 	}
-	return nil
+	return gone, err
+}
+
+// removeRecipients removes the rows of recipients.
+func removeRecipients(ctx context.Context, tx *db.Tx, ids []models.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	in, args := among(ids)
+	_, err := affected(tx.ExecContext(ctx, "DELETE FROM queue_recipients WHERE id"+in, args...))
+	return err
 }
 
 // keep writes the row of a recipient that stays. One whose sender is to be told remains claimed

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postchi/postchi/mailserver/outbound"
 	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/db"
 )
 
 // retryWrite is the pause before a result is written once more that the database did not take.
@@ -84,13 +85,19 @@ func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, grou
 		q.log.Error("recipients in the queue without their message", "queue_id", group[0].QueueID)
 		return true // their claims run out; they are shown to whoever looks at the queue
 	}
-	var due, told []*claim
+	var due, told, held []*claim
 	for _, c := range group {
-		if c.State == models.RecipientWaiting {
-			due = append(due, c)
-		} else {
+		switch {
+		case c.State != models.RecipientWaiting:
 			told = append(told, c)
+		case item.Held && !c.Released && item.Kind == models.QueueSubmitted:
+			held = append(held, c)
+		default:
+			due = append(due, c)
 		}
+	}
+	if len(held) > 0 {
+		q.keepHeld(ctx, item, held)
 	}
 	if len(told) > 0 {
 		q.report(ctx, item, told)
@@ -126,6 +133,30 @@ func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, grou
 	}
 	q.settle(ctx, item, due, a.Results)
 	return true
+}
+
+// keepHeld holds recipients whose mailbox was held while they were not marked: by another process,
+// or by one that died before it came to them.
+func (q *Queue) keepHeld(ctx context.Context, item *models.QueueItem, held []*claim) {
+	var mine []*claim
+	err := q.config.DB.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *db.Tx) (err error) {
+		if mine, err = q.mine(ctx, tx, held); err != nil || len(mine) == 0 {
+			return err
+		}
+		if _, err := affected(tx.ExecContext(ctx, "UPDATE queue SET held = 1 WHERE id = ?", item.ID)); err != nil {
+			return err
+		}
+		in, args := among(claimIDs(mine), models.At(q.now()))
+		_, err = affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET held = 1, owner = 0, until_time = 0, next_at = ? WHERE id"+in, args...))
+		return err
+	})
+	if err != nil {
+		q.log.Debug("recipients not held", "queue_id", item.ID, "err", err) // they come again with the end of their claims
+		return
+	}
+	for _, c := range mine {
+		q.record(item, c.Address, models.EventHeld, string(models.EventHeld))
+	}
 }
 
 func same(r outbound.Result, n int) []outbound.Result {
@@ -190,7 +221,8 @@ func (q *Queue) attempt(ctx context.Context, item *models.QueueItem, due []*clai
 	return a
 }
 
-// items reads the messages of recipients.
+// items reads the messages of recipients. Held says of them whether the sending of their mailbox is
+// held: what is held by itself is not claimed.
 func (q *Queue) items(ctx context.Context, taken []*claim) (map[models.ID]*models.QueueItem, error) {
 	if len(taken) == 0 {
 		return nil, nil
@@ -203,8 +235,9 @@ func (q *Queue) items(ctx context.Context, taken []*claim) (map[models.ID]*model
 			ids = append(ids, c.QueueID)
 		}
 	}
-	rows, err := q.config.DB.SQL().QueryContext(ctx, `SELECT id, blob_id, envelope_id, kind, sender, mailbox_id, domain_id, customer_id, prefix, size, message_id, subject,
-		ret, envid, language, held, created_at, expires_at FROM queue WHERE id IN (`+list("?", len(ids))+")", idArgs(ids)...)
+	in, args := among(ids)
+	rows, err := q.config.DB.SQL().QueryContext(ctx, `SELECT q.id, q.blob_id, q.envelope_id, q.kind, q.sender, q.mailbox_id, q.domain_id, q.customer_id, q.prefix, q.size, q.message_id, q.subject,
+		q.ret, q.envid, q.language, CASE WHEN m.held_at <> 0 THEN 1 ELSE 0 END, q.created_at, q.expires_at FROM queue q LEFT JOIN mailboxes m ON m.id = q.mailbox_id WHERE q.id`+in, args...)
 	found, err := all(rows, err, func(rows *sql.Rows, i *models.QueueItem) error {
 		return rows.Scan(&i.ID, &i.BlobID, &i.EnvelopeID, &i.Kind, &i.Sender, &i.MailboxID, &i.DomainID, &i.CustomerID, &i.Prefix, &i.Size, &i.MessageID, &i.Subject,
 			&i.Ret, &i.EnvID, &i.Language, &i.Held, &i.CreatedAt, &i.ExpiresAt)

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS queue_recipients (
     flow       BIGINT NOT NULL DEFAULT 0,
     state      VARCHAR(64) NOT NULL DEFAULT '',
     held       TINYINT NOT NULL DEFAULT 0,
+    released   TINYINT NOT NULL DEFAULT 0,
     next_at    BIGINT NOT NULL,
     attempts   BIGINT NOT NULL DEFAULT 0,
     warned_at  BIGINT NOT NULL DEFAULT 0,

@@ -36,6 +36,7 @@ CREATE TABLE queue_recipients (
     flow       INTEGER NOT NULL DEFAULT 0,
     state      TEXT NOT NULL DEFAULT '',
     held       INTEGER NOT NULL DEFAULT 0,
+    released   INTEGER NOT NULL DEFAULT 0,
     next_at    INTEGER NOT NULL,
     attempts   INTEGER NOT NULL DEFAULT 0,
     warned_at  INTEGER NOT NULL DEFAULT 0,
