@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/postchi/postchi/mailserver/canon"
 	"github.com/postchi/postchi/mailserver/mime"
 	"github.com/postchi/postchi/models"
 )
@@ -52,11 +53,15 @@ func read(r io.ReaderAt, size int64) (*digest, error) {
 	}
 	d := &digest{names: signedNames(header)}
 	d.fields = canonicalFields(header, d.names)
-	b := newBody(sha256.New())
-	if _, err := in.WriteTo(b); err != nil {
+	hash := sha256.New()
+	body := canon.NewBody(hash, canon.Relaxed)
+	if _, err := in.WriteTo(body); err != nil {
 		return nil, err
 	}
-	d.body = b.Sum()
+	if err := body.Close(); err != nil {
+		return nil, err
+	}
+	d.body = hash.Sum(nil)
 	return d, nil
 }
 
@@ -90,7 +95,7 @@ func canonicalFields(h *mime.Header, names []string) []byte {
 	for _, name := range names {
 		for i := len(fields) - 1; i >= 0; i-- {
 			if strings.EqualFold(fields[i].Name, name) {
-				out = append(appendField(out, name, fields[i].RawValue()), '\r', '\n')
+				out = canon.AppendField(out, fields[i].Raw, canon.Relaxed)
 				fields[i].Name = ""
 				break
 			}
@@ -105,11 +110,9 @@ func (d *digest) signature(domain string, k *models.DKIMKey, private crypto.Sign
 		"\td=" + domain + "; s=" + k.Selector + "; t=" + strconv.FormatInt(at, 10) + ";\r\n\t")
 	field = d.appendNames(field)
 	field = append(field, "\tbh="+base64.StdEncoding.EncodeToString(d.body)+";\r\n\tb="...)
-	_, value, _ := strings.Cut(string(field), ":")
 	hash := sha256.New()
 	hash.Write(d.fields)
-	// RFC 6376, section 3.7: the field itself with an empty b=, without its line end.
-	hash.Write(appendField(nil, "DKIM-Signature", []byte(value)))
+	hash.Write(canon.AppendSignature(nil, field, canon.Relaxed))
 	var how crypto.SignerOpts = crypto.SHA256
 	if _, is := private.(ed25519.PrivateKey); is {
 		how = crypto.Hash(0) // RFC 8463, section 3: the hash is the message that PureEdDSA signs

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -247,53 +246,6 @@ func TestGolden(t *testing.T) {
 	if err != nil || !bytes.Equal(out.Bytes(), want) {
 		t.Errorf("differs from %s (%v):\n%s", file, err, out.Bytes())
 	}
-}
-
-// TestCanonicalBodyInPieces compares the canonical form, whatever pieces a body comes in, with
-// the rules of RFC 6376 section 3.4.4 applied to all of it at once.
-func TestCanonicalBodyInPieces(t *testing.T) {
-	rnd := mathrand.New(mathrand.NewPCG(1, 2))
-	for range 3000 {
-		var text []byte
-		for range rnd.IntN(40) {
-			text = append(text, []string{"a", "bc", " ", "\t", "\r\n", "\r\n", "\r", "\n"}[rnd.IntN(8)]...)
-		}
-		b := newBody(sha256.New())
-		for rest := text; len(rest) > 0; {
-			n := 1 + rnd.IntN(len(rest))
-			b.Write(rest[:n])
-			rest = rest[n:]
-		}
-		if want := sha256.Sum256(relaxed(text)); !bytes.Equal(b.Sum(), want[:]) {
-			t.Fatalf("%q", text)
-		}
-	}
-}
-
-// relaxed is the rules word by word.
-func relaxed(text []byte) []byte {
-	lines := strings.Split(string(text), "\r\n")
-	for i, l := range lines {
-		var out []byte
-		for j := range len(l) {
-			c := l[j]
-			if c == '\t' {
-				c = ' '
-			}
-			if c == ' ' && len(out) > 0 && out[len(out)-1] == ' ' {
-				continue
-			}
-			out = append(out, c)
-		}
-		lines[i] = strings.TrimRight(string(out), " ")
-	}
-	for len(lines) > 0 && lines[len(lines)-1] == "" {
-		lines = lines[:len(lines)-1]
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return []byte(strings.Join(lines, "\r\n") + "\r\n")
 }
 
 // endless is a message of any size.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postchi/postchi/mailserver/canon"
 	"github.com/postchi/postchi/mailserver/mime"
 )
 
@@ -151,13 +152,13 @@ func (c *arcChain) finish(h *fields, keys map[string]*keyResult, body *bodyHash)
 	var buf []byte
 	for _, set := range c.sets {
 		for _, f := range []*mime.Field{set.results, set.message} {
-			buf = appendField(buf[:0], f.Raw, true)
+			buf = canon.AppendField(buf[:0], f.Raw, canon.Relaxed)
 			all.Write(buf)
 		}
 		sealed, _ := all.(hash.Cloner).Clone() // SHA-256 can be cloned
-		sealed.Write(appendSigned(buf[:0], set.seal.Raw, true))
+		sealed.Write(canon.AppendSignature(buf[:0], set.seal.Raw, canon.Relaxed))
 		c.note(set.verify(keys[set.sealKey], sealed.Sum(nil)))
-		buf = appendField(buf[:0], set.seal.Raw, true)
+		buf = canon.AppendField(buf[:0], set.seal.Raw, canon.Relaxed)
 		all.Write(buf)
 	}
 }

@@ -6,16 +6,18 @@ import (
 	"hash"
 	"io"
 	"sync"
+
+	"github.com/postchi/postchi/mailserver/canon"
 )
 
-// buffers are for reading a body, and for its canonical forms.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 2*maxOut); return &b }}
+// buffers are for reading bodies.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // bodyForm is a canonical form of the body, cut to a length in bytes; -1 is all of it (l= of
 // RFC 6376, section 3.5).
 type bodyForm struct {
-	relaxed bool
-	length  int64
+	form   canon.Form
+	length int64
 }
 
 // bodyHash is the SHA-256 of a form.
@@ -24,42 +26,47 @@ type bodyHash struct {
 	total int64 // bytes of the form before it was cut
 }
 
+// cutHash is a bodyHash in the making.
+type cutHash struct {
+	canon.Cut
+	hash hash.Hash
+	to   *bodyHash
+}
+
 // bodyHashes computes all hashes that are wanted in one pass over the body. With none wanted
 // the body is not read.
 func bodyHashes(ctx context.Context, r io.Reader, wanted map[bodyForm]*bodyHash) error {
-	cuts := map[bool][]*cutHash{}
-	for form := range wanted {
-		cuts[form.relaxed] = append(cuts[form.relaxed], &cutHash{form: form, hash: sha256.New()})
+	cuts := map[canon.Form][]*cutHash{}
+	for form, to := range wanted {
+		h := sha256.New()
+		cuts[form.form] = append(cuts[form.form], &cutHash{Cut: canon.Cut{W: h, Length: form.length}, hash: h, to: to})
 	}
 	if len(cuts) == 0 {
 		return nil
 	}
-	var writers []io.WriteCloser
-	for relaxed, hashes := range cuts {
-		out := buffers.Get().(*[]byte)
-		defer buffers.Put(out)
-		writers = append(writers, &bodyWriter{w: allOf(hashes), relaxed: relaxed, out: (*out)[:0]})
+	var bodies []*canon.Body
+	for form, hashes := range cuts {
+		bodies = append(bodies, canon.NewBody(allOf(hashes), form))
 	}
-	if err := copyBody(ctx, writers, r); err != nil {
+	if err := copyBody(ctx, bodies, r); err != nil {
 		return err
 	}
 	for _, hashes := range cuts {
 		for _, h := range hashes {
-			h.hash.Sum(wanted[h.form].sum[:0])
-			wanted[h.form].total = h.total
+			h.hash.Sum(h.to.sum[:0])
+			h.to.total = h.Total
 		}
 	}
 	return nil
 }
 
-func copyBody(ctx context.Context, writers []io.WriteCloser, r io.Reader) error {
-	pooled := buffers.Get().(*[]byte)
-	defer buffers.Put(pooled)
-	buf := (*pooled)[:maxOut]
+func copyBody(ctx context.Context, bodies []*canon.Body, r io.Reader) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
 	for {
-		n, err := r.Read(buf)
-		for _, w := range writers {
-			if _, err := w.Write(buf[:n]); err != nil {
+		n, err := r.Read(*buf)
+		for _, b := range bodies {
+			if _, err := b.Write((*buf)[:n]); err != nil {
 				return err
 			}
 		}
@@ -73,29 +80,12 @@ func copyBody(ctx context.Context, writers []io.WriteCloser, r io.Reader) error 
 			return err
 		}
 	}
-	for _, w := range writers {
-		if err := w.Close(); err != nil {
+	for _, b := range bodies {
+		if err := b.Close(); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// cutHash hashes the beginning of what it is given, and counts all of it.
-type cutHash struct {
-	form  bodyForm
-	hash  hash.Hash
-	total int64
-}
-
-func (c *cutHash) Write(p []byte) (int, error) {
-	n := len(p)
-	if left := c.form.length - c.total; c.form.length >= 0 && left < int64(n) {
-		p = p[:max(left, 0)]
-	}
-	c.total += int64(n)
-	c.hash.Write(p)
-	return n, nil
 }
 
 // allOf is a writer to several hashes, none of which fails.
@@ -103,7 +93,7 @@ type allOf []*cutHash
 
 func (a allOf) Write(p []byte) (int, error) {
 	for _, c := range a {
-		c.Write(p)
+		_, _ = c.Cut.Write(p)
 	}
 	return len(p), nil
 }

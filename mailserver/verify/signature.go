@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/postchi/postchi/mailserver/canon"
 	"github.com/postchi/postchi/mailserver/mime"
 	"github.com/postchi/postchi/models/address"
 )
@@ -16,11 +17,11 @@ const maxSigned = 512
 
 // signature is what DKIM-Signature and ARC-Message-Signature have in common.
 type signature struct {
-	raw      []byte // the field
+	field    *mime.Field
 	tags     tagList
-	domain   string // d=, lower case, A-label
-	selector string // s=, lower case
-	relaxed  bool   // c= of the header
+	domain   string     // d=, lower case, A-label
+	selector string     // s=, lower case
+	header   canon.Form // c=
 	body     bodyForm
 	signed   []string // h=, lower case
 	expires  int64    // x=, seconds since 1970; 0 = never
@@ -35,7 +36,7 @@ var (
 
 // parseSignature reads the tags of a signature; its error is for Authentication-Results.
 func parseSignature(f *mime.Field) (*signature, error) {
-	s := &signature{raw: f.Raw}
+	s := &signature{field: f}
 	var err error
 	if s.tags, err = parseTags(string(f.RawValue())); err != nil {
 		return s, err
@@ -94,16 +95,17 @@ func domainName(s string) (string, bool) {
 
 // parseForms reads c= and l=.
 func (s *signature) parseForms() error {
-	header, body, _ := strings.Cut(s.tags.or("c", "simple"), "/")
-	if body == "" {
+	header, body, both := strings.Cut(s.tags.or("c", "simple"), "/")
+	if !both {
 		body = "simple"
 	}
-	for _, form := range []string{header, body} {
-		if form != "simple" && form != "relaxed" {
-			return errors.New("unknown c=")
-		}
+	var known, knownToo bool
+	s.header, known = formOf(header)
+	s.body.form, knownToo = formOf(body)
+	if !known || !knownToo {
+		return errors.New("unknown c=")
 	}
-	s.relaxed, s.body = header == "relaxed", bodyForm{relaxed: body == "relaxed", length: -1}
+	s.body.length = -1
 	if s.tags.has("l") {
 		n, err := strconv.ParseInt(s.tags.get("l"), 10, 64)
 		if err != nil || n < 0 {
@@ -112,6 +114,15 @@ func (s *signature) parseForms() error {
 		s.body.length = n
 	}
 	return nil
+}
+
+func formOf(word string) (canon.Form, bool) {
+	for _, f := range []canon.Form{canon.Simple, canon.Relaxed} {
+		if word == f.String() {
+			return f, true
+		}
+	}
+	return 0, false
 }
 
 // parseTimes reads t= and x=. RFC 6376, section 3.5: x= is after t=.
@@ -156,14 +167,18 @@ func (s *signature) headerDigest(h *fields) []byte {
 	for _, name := range s.signed {
 		all := h.byName[name]
 		n := used[name]
+		// RFC 6376, section 3.5: h= does not mean the signature's own field.
+		if n < len(all) && all[len(all)-1-n] == s.field {
+			n++
+		}
 		if n == len(all) {
 			continue // RFC 6376, section 3.5: a field that is not there counts as nothing
 		}
-		used[name]++
-		buf = appendField(buf[:0], all[len(all)-1-n].Raw, s.relaxed)
+		used[name] = n + 1
+		buf = canon.AppendField(buf[:0], all[len(all)-1-n].Raw, s.header)
 		digest.Write(buf)
 	}
-	digest.Write(appendSigned(buf[:0], s.raw, s.relaxed))
+	digest.Write(canon.AppendSignature(buf[:0], s.field.Raw, s.header))
 	return digest.Sum(nil)
 }
 
