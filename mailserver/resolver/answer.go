@@ -26,6 +26,7 @@ type Answer struct {
 	Authenticated bool          // a validating server on this machine says so (AD bit)
 
 	missing string // why there are no records; "" if there are
+	nowhere bool   // the name that was asked for does not exist
 	size    int    // bytes, for the cache
 }
 
@@ -61,6 +62,7 @@ func (r *Resolver) resolve(ctx context.Context, name string, q question) (*Answe
 		case len(a.Records) > 0:
 			return a, nil
 		case reply.Rcode == dns.RcodeNameError || !alias:
+			a.nowhere = reply.Rcode == dns.RcodeNameError && a.Name == q.name // else a CNAME stands there
 			return a, a.absent(name, server, reply)
 		}
 	}

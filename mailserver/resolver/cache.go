@@ -86,6 +86,9 @@ func (c *cache) drop(e *list.Element) {
 }
 
 func (c *cache) clear() {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.entries, c.size = map[question]*list.Element{}, 0

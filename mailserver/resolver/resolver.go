@@ -14,6 +14,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -50,6 +51,7 @@ type Resolver struct {
 	servers []string
 	timeout time.Duration
 	cache   *cache
+	flight  flight
 	log     *slog.Logger
 }
 
@@ -74,6 +76,7 @@ func New(c Config) (*Resolver, error) {
 	if c.Cache >= 0 {
 		r.cache = newCache(c.Cache, c.Now)
 	}
+	r.flight.cache = r.cache
 	return r, nil
 }
 
@@ -102,30 +105,46 @@ func validServer(server string) bool {
 // Servers returns the addresses of the servers that are asked, with their ports.
 func (r *Resolver) Servers() []string { return r.servers }
 
-// Forget empties the cache: someone has just changed a record and wants to see it.
+// Forget empties the cache: someone has just changed a record and wants to see it. Answers to
+// questions that are under way are not kept.
 func (r *Resolver) Forget() {
-	if r.cache != nil {
-		r.cache.clear()
-	}
+	r.flight.forget()
 }
 
 // Lookup returns the records of one type (dns.TypeTXT ...) at name, CNAMEs followed. Errors
 // are as the package says.
 func (r *Resolver) Lookup(ctx context.Context, name string, qtype uint16) (*Answer, error) {
+	a, err := r.find(ctx, name, qtype)
+	if err != nil {
+		return nil, err
+	}
+	return a.result(name)
+}
+
+// Exists reports whether there is such a name, be it with records of other types or with names
+// below it alone: what is no NXDOMAIN exists (RFC 8020). The error is a temporary one.
+func (r *Resolver) Exists(ctx context.Context, name string) (bool, error) {
+	a, err := r.find(ctx, name, dns.TypeA)
+	var known *net.DNSError
+	if errors.As(err, &known) && known.IsNotFound { // no name that could exist
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return !a.nowhere, nil
+}
+
+// find looks in the cache, and asks. Callers with the same question at the same time share one
+// asking, which has maxTime for all of it.
+func (r *Resolver) find(ctx context.Context, name string, qtype uint16) (*Answer, error) {
 	qname, err := wireName(name)
 	if err != nil {
 		return nil, err
 	}
 	key := question{qname, qtype}
 	if a, ok := r.cache.get(key); ok {
-		return a.result(name)
+		return a, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxTime)
-	defer cancel()
-	a, err := r.resolve(ctx, name, key)
-	if err != nil {
-		return nil, err
-	}
-	r.cache.put(key, a)
-	return a.result(name)
+	return r.flight.do(ctx, name, key, func(ctx context.Context) (*Answer, error) { return r.resolve(ctx, name, key) })
 }

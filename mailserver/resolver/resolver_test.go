@@ -281,6 +281,14 @@ func TestForgedReplies(t *testing.T) {
 			b, _ := reply.Pack()
 			_, _ = packets.WriteTo(b, from)
 		}
+		if elsewhere, err := net.ListenPacket("udp", "127.0.0.1:0"); err == nil { // RFC 5452, section 3: of the right form, from the wrong place
+			defer elsewhere.Close()
+			forged := new(dns.Msg).SetReply(&m)
+			rr, _ := dns.NewRR("example.com. 60 IN TXT forged")
+			forged.Answer = []dns.RR{rr}
+			b, _ := forged.Pack()
+			_, _ = elsewhere.WriteTo(b, from)
+		}
 		_, _ = packets.WriteTo([]byte("no dns"), from)
 		send(func(r *dns.Msg) { r.Id++ }, "forged")
 		send(func(r *dns.Msg) { r.Question[0].Qtype = dns.TypeMX }, "forged")
