@@ -60,8 +60,8 @@ fuzz:
 # 1,000,000 events, some ten minutes more. All other benchmarks: go test -bench . ./package
 BENCHTIME ?= 2s
 bench: packages
-	$(MARIADB) $(GO) test -run '^$$' -bench '^Benchmark(Submission|Deliver|DeliverFull|Compact|Start|Compare|LoginFirst|LoginRepeatedRow|Retr|MailboxesPage|Mailbox|Append|ChangedSince|Idle|Verify|VerifyBare|Send|Drain|Traces|InsertEvents)$$' \
-		-benchtime $(BENCHTIME) -timeout 40m ./mailserver/smtpd ./mailserver/mailstore ./mailserver/auth ./mailserver/pop3d ./mailserver/imapd ./mailserver/verify ./mailserver/queue ./models/store ./cmd/postchi
+	$(MARIADB) $(GO) test -run '^$$' -bench '^Benchmark(Submission|Deliver|DeliverFull|Compact|Start|Compare|LoginFirst|LoginRepeatedRow|Retr|MailboxesPage|Mailbox|Append|ChangedSince|Idle|Verify|VerifyBare|Send|Drain|Relay|Visible|Inbound|Sign|Traces|InsertEvents)$$' \
+		-benchtime $(BENCHTIME) -timeout 40m ./mailserver/smtpd ./mailserver/mailstore ./mailserver/auth ./mailserver/pop3d ./mailserver/imapd ./mailserver/verify ./mailserver/dkim ./mailserver/queue ./mailserver ./models/store ./cmd/postchi
 
 # Kills in number, and the proofs of the store in their long form: some twenty minutes.
 PROOFS = TestPowerCut|TestFailingWrites|TestFailingCalls|TestLostCommits|TestTwoProcesses

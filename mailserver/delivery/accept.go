@@ -45,9 +45,7 @@ func (d *Delivery) Accept(ctx context.Context, e Envelope, body Body) error {
 		d.usage.forget(p.local)
 		return fmt.Errorf("deliver message: %w", err)
 	}
-	if len(p.items) > 0 {
-		d.config.Queue.Wake()
-	}
+	d.committed(p)
 	for i := range arrival.Targets {
 		t := &arrival.Targets[i]
 		d.usage.delivered(t.Mailbox, body.Size()+int64(len(t.Prefix)))
@@ -73,6 +71,13 @@ func (d *Delivery) queueing(e *Envelope, p *plan) func(context.Context, *db.Tx, 
 			}
 		}
 		return nil
+	}
+}
+
+// committed lets the queue try at once what it got.
+func (d *Delivery) committed(p *plan) {
+	for _, it := range p.items {
+		d.config.Queue.Committed(it.recipients)
 	}
 }
 

@@ -67,9 +67,9 @@ type Mailboxes interface {
 
 // Queue keeps what goes to other servers; *queue.Queue does.
 type Queue interface {
-	// Insert writes a message within the caller's transaction; Wake tells after the commit.
+	// Insert writes a message within the caller's transaction; Committed is told after its commit.
 	Insert(ctx context.Context, tx *db.Tx, item *models.QueueItem, recipients []models.QueueRecipient) error
-	Wake()
+	Committed(recipients []models.QueueRecipient)
 	// Hold keeps what a filter chooses from being tried.
 	Hold(ctx context.Context, scope models.Scope, filter models.QueueFilter) (int64, error)
 }

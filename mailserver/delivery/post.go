@@ -69,9 +69,7 @@ func (d *Delivery) Post(ctx context.Context, l Letter) error {
 	if err := d.config.Mailboxes.Deliver(ctx, arrival); err != nil {
 		return fmt.Errorf("deliver message: %w", err)
 	}
-	if len(p.items) > 0 {
-		d.config.Queue.Wake()
-	}
+	d.committed(p)
 	d.recordLetter(&l, p, prepared.ID, contents)
 	return nil
 }

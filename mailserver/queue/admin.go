@@ -149,7 +149,6 @@ func (q *Queue) each(ctx context.Context, scope models.Scope, filter models.Queu
 		last = rows[len(rows)-1].ID
 		q.recordAll(do.kind, rows)
 		if len(rows) < adminPiece {
-			q.Wake()
 			return total, nil
 		}
 		select { // others write too

@@ -51,7 +51,7 @@ func insert(t testing.TB, q *Queue, item models.QueueItem, to ...string) models.
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Wake()
+	q.Committed(recipients)
 	return item
 }
 

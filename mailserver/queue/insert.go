@@ -13,7 +13,7 @@ import (
 const maxRows = 50
 
 // Insert writes a message and its recipients within the caller's transaction, which also counts
-// one reference to the item's blob; call Wake after its commit. Missing ids and times are filled
+// one reference to the item's blob; call Committed after its commit. Missing ids and times are filled
 // in; of each recipient only Address, Original and Notify need be set. A recipient without a
 // domain, or an item that is too large for its columns, is of kind Invalid: a fault of the caller.
 func (q *Queue) Insert(ctx context.Context, tx *db.Tx, item *models.QueueItem, recipients []models.QueueRecipient) error {
@@ -35,8 +35,21 @@ func (q *Queue) Insert(ctx context.Context, tx *db.Tx, item *models.QueueItem, r
 			return err
 		}
 	}
-	q.insertedTo(recipients)
 	return nil
+}
+
+// Committed says that the recipients of an Insert are in the database for good: they are tried at
+// once. Without it they are found within a second. It never blocks.
+func (q *Queue) Committed(recipients []models.QueueRecipient) {
+	last := flowKey{sender: -1}
+	for i := range recipients {
+		r := &recipients[i]
+		if key := (flowKey{r.Domain, r.Flow}); key != last && !r.Held {
+			q.schedule.offer(r.Domain, r.Flow)
+			last = key
+		}
+	}
+	q.poke()
 }
 
 // complete fills in what follows from the rest.

@@ -104,7 +104,6 @@ type Queue struct {
 	away        atomic.Bool // the database does not answer
 	counts      [3]atomic.Int64
 
-	wake    chan struct{} // rows were inserted
 	ready   chan struct{} // the schedule has changed
 	lookAll chan struct{} // somebody wants everything looked through
 	slots   chan struct{} // workers
@@ -115,9 +114,6 @@ type Queue struct {
 	stopped  chan struct{} // Run has returned
 	cutting  context.Context
 	cut      context.CancelFunc // ends the attempts under way
-
-	insertedMu sync.Mutex
-	inserted   map[flowKey]bool
 }
 
 // New returns the queue over a database; Run makes it work.
@@ -140,21 +136,13 @@ func New(c Config) *Queue {
 	c.Plan = c.Plan.withDefaults()
 	q := &Queue{
 		config: c, log: c.Log, now: c.Now, lease: c.Lease, schedule: newSchedule(c.PerDestination, c.Now), claims: claims{byID: map[models.ID]*claim{}},
-		wake: make(chan struct{}, 1), ready: make(chan struct{}, 1), lookAll: make(chan struct{}, 1), slots: make(chan struct{}, c.Concurrency),
-		stopping: make(chan struct{}), stopped: make(chan struct{}), inserted: map[flowKey]bool{},
+		ready: make(chan struct{}, 1), lookAll: make(chan struct{}, 1), slots: make(chan struct{}, c.Concurrency),
+		stopping: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	q.takings = batch[taking]{most: 4 * claimRows, run: q.takeAll}
 	q.settlements = batch[settlement]{most: 2 * claimRows, run: q.settleAll}
 	q.cutting, q.cut = context.WithCancel(context.Background())
 	return q
-}
-
-// Wake says that rows were committed: they are tried at once. It never blocks.
-func (q *Queue) Wake() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Stats counts recipients since the start, by what became of an attempt.

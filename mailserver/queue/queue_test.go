@@ -215,20 +215,23 @@ func within(t testing.TB, limit time.Duration, what string, fn func() bool) {
 func insertMany(t testing.TB, q *Queue, n int, to func(i int) string) {
 	t.Helper()
 	for start := 0; start < n; start += 100 {
+		var all []models.QueueRecipient
 		err := q.config.DB.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			all = nil
 			for i := start; i < min(start+100, n); i++ {
-				item := submitted(models.ID(i + 1))
-				if err := q.Insert(ctx, tx, &item, []models.QueueRecipient{{Address: to(i)}}); err != nil {
+				item, r := submitted(models.ID(i+1)), []models.QueueRecipient{{Address: to(i)}}
+				if err := q.Insert(ctx, tx, &item, r); err != nil {
 					return err
 				}
+				all = append(all, r...)
 			}
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		q.Committed(all)
 	}
-	q.Wake()
 }
 
 func submitted(blob models.ID) models.QueueItem {

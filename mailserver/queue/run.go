@@ -181,8 +181,6 @@ func (q *Queue) await(ctx context.Context) *turn {
 		select {
 		case <-ctx.Done():
 		case <-q.ready:
-		case <-q.wake:
-			q.offerInserted()
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -218,29 +216,5 @@ func (q *Queue) keepClaims(ctx context.Context) {
 		if err := q.renew(ctx); err != nil && ctx.Err() == nil {
 			q.log.Warn("claims not renewed", "err", err)
 		}
-	}
-}
-
-// insertedTo remembers where the rows of a transaction that may commit soon are bound for.
-func (q *Queue) insertedTo(recipients []models.QueueRecipient) {
-	q.insertedMu.Lock()
-	defer q.insertedMu.Unlock()
-	for i := range recipients {
-		if len(q.inserted) >= maxFlows {
-			return
-		}
-		q.inserted[flowKey{recipients[i].Domain, recipients[i].Flow}] = true
-	}
-}
-
-// offerInserted offers to the schedule where rows were inserted for. An entry whose transaction
-// is not committed yet is offered for nothing, and found by the look of every second.
-func (q *Queue) offerInserted() {
-	q.insertedMu.Lock()
-	found := q.inserted
-	q.inserted = map[flowKey]bool{}
-	q.insertedMu.Unlock()
-	for key := range found {
-		q.schedule.offer(key.domain, key.sender)
 	}
 }
