@@ -123,7 +123,7 @@ func TestMailFromOutsideIsVerified(t *testing.T) {
 		}
 	}
 	first := imap.headers(t, "INBOX")[0]
-	for _, want := range []string{"spf=pass smtp.mailfrom=a@good.test;", "dkim=pass header.d=good.test", "dmarc=pass header.from=good.test polrec.p=reject\r\n", "Authentication-Results: elsewhere.test; spf=pass\r\n"} {
+	for _, want := range []string{"spf=pass smtp.mailfrom=a@good.test;", "dkim=pass header.d=good.test", "dmarc=pass header.from=good.test policy.dmarc=reject\r\n", "Authentication-Results: elsewhere.test; spf=pass\r\n"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("%q is not in\n%s", want, first)
 		}

@@ -1,6 +1,9 @@
 package verify
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // identifier is a domain that SPF or DKIM speaks for.
 type identifier struct {
@@ -13,7 +16,7 @@ type identifier struct {
 type dmarcResult struct {
 	verdict     string
 	disposition Disposition
-	policy      Disposition // as published for the author's domain
+	policy      Disposition // that holds for the author's domain, with all options of the record
 	published   bool        // there is a policy
 	unknown     error       // the DNS failed and the disposition depends on it
 }
@@ -21,8 +24,9 @@ type dmarcResult struct {
 // severity orders verdicts when From has several domains: the worst holds.
 var severity = []string{"pass", "none", "permerror", "temperror", "fail"}
 
-// dmarc evaluates all domains of From. RFC 9989 leaves more than one of them open (section
-// 5.3.1): here the worst verdict holds, since any of them may be shown to the reader. More
+// dmarc evaluates all domains of From. RFC 9989 leaves more than one of them to the receiver
+// (section 5.3.1), and proposes that the strictest policy of those that fail holds (section
+// 11.5): here the worst verdict does too, since any of them may be shown to the reader. More
 // than one field, or more domains than anybody needs, is a forgery: fail and reject.
 func (w *walker) dmarc(a author, ids []identifier) dmarcResult {
 	switch {
@@ -37,6 +41,9 @@ func (w *walker) dmarc(a author, ids []identifier) dmarcResult {
 	for _, domain := range a.domains[1:] {
 		worst = worst.join(w.evaluate(domain, ids))
 	}
+	if a.unreadable {
+		worst = worst.join(dmarcResult{verdict: "permerror"})
+	}
 	return worst
 }
 
@@ -50,7 +57,8 @@ func (w *walker) prefetch(a author) {
 }
 
 func (r dmarcResult) join(other dmarcResult) dmarcResult {
-	if slices.Index(severity, other.verdict) > slices.Index(severity, r.verdict) {
+	mine, theirs := slices.Index(severity, r.verdict), slices.Index(severity, other.verdict)
+	if theirs > mine || theirs == mine && other.policy > r.policy {
 		r.verdict, r.policy, r.published = other.verdict, other.policy, other.published
 	}
 	r.disposition = max(r.disposition, other.disposition)
@@ -63,7 +71,7 @@ func (r dmarcResult) join(other dmarcResult) dmarcResult {
 	return r
 }
 
-// evaluate is DMARC for one domain (RFC 9989, section 5.3.2).
+// evaluate is DMARC for one domain (RFC 9989, sections 5.3.2 to 5.3.6).
 func (w *walker) evaluate(author string, ids []identifier) dmarcResult {
 	same := slices.ContainsFunc(ids, func(id identifier) bool { return id.verdict == "pass" && id.domain == author })
 	record, err := w.policyOf(author)
@@ -79,7 +87,7 @@ func (w *walker) evaluate(author string, ids []identifier) dmarcResult {
 	}
 	r := dmarcResult{published: true}
 	if same {
-		r.verdict, r.policy = "pass", record.p
+		r.verdict, r.policy = "pass", record.wanted(record.p)
 		return r
 	}
 	r.policy, err = w.applies(author, record)
@@ -89,19 +97,13 @@ func (w *walker) evaluate(author string, ids []identifier) dmarcResult {
 		r.verdict = "pass"
 		return r
 	case unknown == nil && err == nil:
-		r.verdict = "fail"
-		if !record.testing {
-			r.disposition = r.policy
-		}
+		r.verdict, r.disposition = "fail", r.policy
 		return r
 	}
-	// RFC 9989, section 5.3.2: with a temporary error nobody can speak of a failure.
+	// RFC 9989, section 5.3.6: with an error of the DNS nobody can speak of a failure.
 	r.verdict = "temperror"
-	if unknown == nil {
-		unknown = err
-	}
-	if !record.testing && (r.policy != None || err != nil) {
-		r.unknown = unknown
+	if r.policy != None {
+		r.unknown = cmp.Or(unknown, err)
 	}
 	return r
 }
@@ -120,46 +122,29 @@ func (w *walker) policyOf(author string) (*found, error) {
 	return o.record, o.err
 }
 
-// applies returns the policy of a record for a domain. np= asks whether the domain exists; if
-// the DNS cannot say, the error is returned with the stricter of the two possible policies.
+// applies returns the policy of a record for a domain (RFC 9989, section 4.10.1). np= asks
+// whether the domain exists (section 3.2.13); if the DNS cannot say, the error is returned with
+// the stricter of the two possible policies.
 func (w *walker) applies(author string, r *found) (Disposition, error) {
 	if r.domain == author {
-		return r.p, nil
+		return r.wanted(r.p), nil
 	}
-	there, missing := r.forSubdomain(true), r.forSubdomain(false)
+	there, missing := r.wanted(r.forSubdomain(true)), r.wanted(r.forSubdomain(false))
 	if there == missing {
 		return there, nil
 	}
-	exists, err := w.exists(author)
-	if err != nil {
+	exists, err := w.dns.Exists(w.ctx, author)
+	switch {
+	case err != nil:
 		return max(there, missing), err
+	case exists:
+		return there, nil
 	}
-	return r.forSubdomain(exists), nil
+	return missing, nil
 }
 
-// exists reports whether a domain has A, AAAA or MX records (RFC 9989, section 3.2.13).
-func (w *walker) exists(domain string) (bool, error) {
-	var unknown error
-	_, err := w.dns.LookupMX(w.ctx, domain)
-	if err == nil {
-		return true, nil
-	}
-	for _, network := range []string{"ip4", "ip6"} {
-		if !isNotFound(err) {
-			unknown = err
-		}
-		if _, err = w.dns.LookupNetIP(w.ctx, network, domain); err == nil {
-			return true, nil
-		}
-	}
-	if !isNotFound(err) {
-		unknown = err
-	}
-	return false, unknown
-}
-
-// aligned reports whether an identifier that passes belongs to the author (RFC 9989, section
-// 4.4). unknown is set if one may belong to it and the DNS does not tell.
+// aligned reports whether an identifier that passes belongs to the author (RFC 9989, sections
+// 4.4 and 4.10.2). unknown is set if one may belong to it and the DNS does not tell.
 func (w *walker) aligned(author string, p *policy, ids []identifier) (ok bool, unknown error) {
 	for _, id := range ids {
 		if id.verdict != "pass" && id.verdict != "temperror" || id.domain == "" {

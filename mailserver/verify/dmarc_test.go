@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,9 +32,10 @@ func TestParsePolicy(t *testing.T) {
 		{"v=DMARC1; p=; rua=,, ,mailto:", "meaningless"},
 		{"v=DMARC1; p=reject; sp=please; psd=y", "meaningless psd=y"},
 		{"v=DMARC1; p=reject; np=please; rua=https://example.com/r", "p=none"},
+		{"v=DMARC1; p=please; sp=reject; aspf=s; t=y; rua=mailto:a@example.com!10m", "p=none aspf t"}, // section 4.10.1: as if p=none stood there
 		{"v=DMARC1 p=reject", "no"},
 		{"v=dmarc1; p=reject", "no"},
-		{"V=DMARC1; p=reject", "no"},
+		{"V=DMARC1; p=reject", "p=reject"}, // section 4.8: the case of the value alone counts
 		{"v=DMARC2; p=reject", "no"},
 		{" p=reject; v=DMARC1", "no"},
 		{"v=DMARC1x", "no"},
@@ -92,6 +94,12 @@ func TestTreeWalk(t *testing.T) {
 		{"own psd=n", "mail.example.com", []string{"mail.example.com", "psd=n", "example.com", ""}, "mail.example.com", "mail.example.com"},
 		{"registry below another", "a.bank.example.com", []string{"bank.example.com", "psd=y", "com", "psd=y"}, "a.bank.example.com", "bank.example.com"},
 		{"mail of a registry", "gov.example", []string{"gov.example", "psd=y"}, "gov.example", "gov.example"},
+		{"mail of a registry below a record", "gov.example", []string{"gov.example", "psd=y", "example", ""}, "gov.example", "gov.example"}, // section 4.10, step 2: psd=y ends the walk
+		{"psd=u", "a.mail.example.com", []string{"mail.example.com", "psd=u", "example.com", ""}, "example.com", "example.com"},
+		{"policy between author and organization", "a.mail.example.com", []string{"mail.example.com", "p=reject", "example.com", "p=none"}, "example.com", "example.com"}, // section 4.10.1 names three places
+		{"own record and organization", "mail.example.com", []string{"mail.example.com", "", "example.com", ""}, "example.com", "mail.example.com"},
+		{"eight labels", "a.b.c.d.e.f.example.com", []string{"b.c.d.e.f.example.com", "psd=n"}, "b.c.d.e.f.example.com", "b.c.d.e.f.example.com"},
+		{"section 5.1.8: zone cut that is not found", "mail.a.b.c.d.e.f.g.example.com", []string{"b.c.d.e.f.g.example.com", "psd=n", "example.com", ""}, "example.com", "example.com"},
 		{"several records are none", "a.example.com", []string{"a.example.com", "p=none", "a.example.com", "p=reject", "example.com", "p=quarantine"}, "example.com", "example.com"},
 		{"other texts do not count", "example.com", []string{"example.com", "p=none", "example.com", "!v=spf1 -all"}, "example.com", "example.com"},
 		{"deep: the highest seven and itself", "a.b.c.d.e.f.g.h.mail.example.com", []string{"a.b.c.d.e.f.g.h.mail.example.com", "", "b.c.d.e.f.g.h.mail.example.com", "psd=n", "e.f.g.h.mail.example.com", ""}, "e.f.g.h.mail.example.com", "a.b.c.d.e.f.g.h.mail.example.com"},
@@ -125,11 +133,17 @@ func TestTreeWalk(t *testing.T) {
 }
 
 func TestWalkAsksEightNames(t *testing.T) {
-	got := targets("a.b.c.d.e.f.g.h.i.j.mail.example.com")
-	want := []string{"a.b.c.d.e.f.g.h.i.j.mail.example.com", "g.h.i.j.mail.example.com", "h.i.j.mail.example.com", "i.j.mail.example.com", "j.mail.example.com",
-		"mail.example.com", "example.com", "com"}
-	if strings.Join(got, " ") != strings.Join(want, " ") {
-		t.Error(got)
+	for _, want := range [][]string{
+		{"a.b.c.d.e.f.g.h.i.j.mail.example.com", "g.h.i.j.mail.example.com", "h.i.j.mail.example.com", "i.j.mail.example.com", "j.mail.example.com",
+			"mail.example.com", "example.com", "com"}, // RFC 9989, section 4.10
+		{"mail.a.b.c.d.e.f.g.example.com", "c.d.e.f.g.example.com", "d.e.f.g.example.com", "e.f.g.example.com", "f.g.example.com", "g.example.com", "example.com", "com"}, // section 5.1.8
+		{"a.b.c.d.e.f.example.com", "b.c.d.e.f.example.com", "c.d.e.f.example.com", "d.e.f.example.com", "e.f.example.com", "f.example.com", "example.com", "com"},
+		{"b.c.d.e.f.example.com", "c.d.e.f.example.com", "d.e.f.example.com", "e.f.example.com", "f.example.com", "example.com", "com"},
+		{"com"},
+	} {
+		if got := targets(want[0]); !slices.Equal(got, want) {
+			t.Error(got)
+		}
 	}
 }
 
@@ -158,7 +172,14 @@ func TestDMARC(t *testing.T) {
 		{"quarantine", []string{record("example.com", "p=quarantine")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail quarantine"},
 		{"none", []string{record("example.com", "p=none")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail"},
 		{"no p", []string{record("example.com", "")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail"},
-		{"only tried", []string{record("example.com", "p=reject; t=y")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail"},
+		// RFC 9989, section 4.7, t: one level below
+		{"reject, tried", []string{record("example.com", "p=reject; t=y")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail quarantine"},
+		{"quarantine, tried", []string{record("example.com", "p=quarantine; t=y")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail"},
+		{"none, tried", []string{record("example.com", "p=none; t=y")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail"},
+		{"sp, tried", []string{record("example.com", "p=none; sp=reject; t=y"), exists}, nil, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail quarantine"},
+		{"np, tried", []string{record("example.com", "p=none; np=quarantine; t=y")}, nil, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail"},
+		{"t=n", []string{record("example.com", "p=reject; t=n")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail reject"},
+		{"pct is gone", []string{record("example.com", "p=reject; pct=0")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=fail reject"},
 		{"unreadable", []string{record("example.com", "p=please")}, nil, "", "sara@example.com", nil, "spf=none dkim=none dmarc=permerror"},
 		{"null sender speaks for HELO", []string{`mail.example.com TXT "v=spf1 a -all"`, "mail.example.com A 192.0.2.1", reject}, nil, "", "", nil, "spf=pass dkim=none dmarc=pass"},
 
@@ -180,6 +201,10 @@ func TestDMARC(t *testing.T) {
 		{"subdomain that does not exist", []string{record("example.com", "p=none; np=reject")}, nil, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail reject"},
 		{"subdomain that exists, np", []string{record("example.com", "p=none; np=reject"), exists}, nil, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail"},
 		{"subdomain with MX only, np", []string{record("example.com", "p=none; np=reject"), "sub.example.com MX 0 ."}, nil, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail"},
+		// section 3.2.13 and A.4: any record makes a domain exist, and so does a name below it (RFC 8020)
+		{"subdomain with TXT only, np", []string{record("example.com", "p=none; np=reject"), "sub.example.com TXT x"}, nil, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail"},
+		{"subdomain with a name below it, np", []string{record("example.com", "p=none; np=reject"), "x.sub.example.com A 192.0.2.9"}, nil, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail"},
+		{"without np, sp", []string{record("example.com", "p=none; sp=reject")}, nil, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail reject"},
 		{"np for no domain itself", []string{record("example.com", "p=none; np=reject")}, nil, "", "a@other.org", nil, "spf=none dkim=none dmarc=fail"},
 		{"registry's policy for who is not there", []string{record("com", "p=none; np=reject; psd=y")}, nil, "", "a@other.org", nil, "spf=none dkim=none dmarc=fail reject"},
 
@@ -204,7 +229,9 @@ func TestDMARC(t *testing.T) {
 		{"a registry that fails, no policy", nil, []string{"_dmarc.com"}, "", "a@other.org", nil, "spf=none dkim=none dmarc=none"},
 		{"spf unknown", []string{reject}, []string{"example.com"}, "", "sara@example.com", nil, "spf=temperror dkim=none dmarc=temperror later"},
 		{"spf unknown, policy none", []string{record("example.com", "p=none")}, []string{"example.com"}, "", "sara@example.com", nil, "spf=temperror dkim=none dmarc=temperror"},
-		{"spf unknown, policy tried", []string{record("example.com", "p=reject; t=y")}, []string{"example.com"}, "", "sara@example.com", nil, "spf=temperror dkim=none dmarc=temperror"},
+		{"spf unknown, policy tried", []string{record("example.com", "p=quarantine; t=y")}, []string{"example.com"}, "", "sara@example.com", nil, "spf=temperror dkim=none dmarc=temperror"},
+		{"spf unknown, stricter policy tried", []string{record("example.com", "p=reject; t=y")}, []string{"example.com"}, "", "sara@example.com", nil, "spf=temperror dkim=none dmarc=temperror later"},
+		{"existence unknown, policies tried", []string{record("example.com", "p=none; np=quarantine; t=y")}, []string{"sub.example.com"}, "From: a@sub.example.com", "a@other.org", nil, "spf=none dkim=none dmarc=fail"},
 		{"spf unknown, dkim passes", []string{reject}, []string{"example.com"}, "", "sara@example.com", []string{"example.com"}, "spf=temperror dkim=pass dmarc=pass"},
 		{"spf of another domain unknown", []string{reject}, []string{"other.org"}, "", "sara@other.org", nil, "spf=temperror dkim=none dmarc=fail reject"},
 		{"dkim unknown", []string{spfNone, reject}, []string{"k._domainkey.example.com"}, "", "sara@example.com", []string{"example.com"}, "spf=fail dkim=temperror dmarc=temperror later"},
@@ -246,6 +273,39 @@ func (tt dmarcCase) run(t *testing.T) {
 	if strings.HasSuffix(tt.want, "later") {
 		if _, err := v.Verify(t.Context(), m); !models.Is(err, models.Unavailable) {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+// Two addresses in one From, in every form that lets programs disagree about which one it is: none
+// passes for the one that SPF speaks for (RFC 9989, section 11.5).
+func TestTwoAuthorsNeverPass(t *testing.T) {
+	s := resolvertest.New(t)
+	s.Set(`example.com TXT "v=spf1 ip4:192.0.2.1 -all"`, `_dmarc.example.com TXT "v=DMARC1; p=reject"`, `_dmarc.bank.org TXT "v=DMARC1; p=reject"`)
+	v := newVerifier(t, s)
+	for _, from := range []string{
+		"sara@example.com, ceo@bank.org", "ceo@bank.org, sara@example.com", "ceo@bank.org\r\n\t, sara@example.com", "sara@example.com; ceo@bank.org",
+		"<sara@example.com>, <ceo@bank.org>", "<sara@example.com> <ceo@bank.org>", "<ceo@bank.org> <sara@example.com>", "sara@example.com <ceo@bank.org>",
+		"sara@example.com ceo@bank.org", "ceo@bank.org sara@example.com", "ceo@bank.org via list <sara@example.com>", "<sara@example.com ceo@bank.org>", "<ceo@bank.org\r\n sara@example.com>",
+		"sara@example.com@bank.org", "ceo@bank.org@example.com", "<sara@example.com>@bank.org", "<sara@example.com> @bank.org",
+		"<@bank.org:sara@example.com>", "<@example.com,@bank.org:sara@example.com>", "<@example.com:ceo@bank.org>", "<<ceo@bank.org>> <sara@example.com>",
+		"x: ceo@bank.org; sara@example.com", "x: sara@example.com; ceo@bank.org", "ceo@bank.org: sara@example.com;", "Team: sara@example.com, ceo@bank.org;",
+		"ceo@bank.org\\, sara@example.com", "(x sara@example.com, ceo@bank.org", "((x) sara@example.com, (ceo@bank.org)", "\"x sara@example.com, ceo@bank.org", "sara@example.com (x) ceo@ bank.org",
+		"sara@example.com <sara@example.com> <ceo@bank.org>", "a@example.com, \"x\" <b@example.com>, \"y\" <c@bank.org>",
+		"sara@example.com, ceo@bank.org..", "sara@example.com, ceo@ba\xffnk.org", "sara@example.com, ceo@-\xe2\x80\x8b.org",
+	} {
+		r, got := verdicts(t, v, message(t, strings.Replace(plain, "Sara <sara@example.com>", from, 1)))
+		if r.DMARC == "pass" || r.DMARC == "none" {
+			t.Errorf("%q: %s", from, got)
+		}
+	}
+	for _, from := range []string{
+		"sara@example.com", "Sara <sara@example.com>", "\"ceo@bank.org\" <sara@example.com>", "sara@example.com (ceo@bank.org)", "(ceo@bank.org) sara@example.com",
+		"ceo@bank.org <sara@example.com>", // a name
+		"\"a@b\"@example.com", "\"(\" <sara@example.com>", "(\") sara@example.com", "=?utf-8?q?ceo=40bank.org?= <sara@example.com>", "Team: sara@example.com, b@EXAMPLE.COM;", "sara@example.com.",
+	} {
+		if r, got := verdicts(t, v, message(t, strings.Replace(plain, "Sara <sara@example.com>", from, 1))); r.DMARC != "pass" {
+			t.Errorf("%q: %s", from, got)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,8 @@ func (noDNS) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) 
 func (noDNS) LookupAddr(context.Context, string) ([]string, error) {
 	return nil, &net.DNSError{IsNotFound: true}
 }
+
+func (noDNS) Exists(context.Context, string) (bool, error) { return false, nil }
 
 // words are all verdicts of RFC 8601, section 2.7.
 const words = " none pass fail policy neutral temperror permerror softfail "
@@ -104,6 +107,36 @@ func FuzzDMARCRecord(f *testing.F) {
 			t.Fatalf("%+v", p)
 		}
 	})
+}
+
+func FuzzAuthor(f *testing.F) {
+	f.Add("Sara <sara@example.com>")
+	f.Add("<@a.org,@b.org:c@d.org> (x (y) <e@f.org>; \"z@\\\"\" g@h@i, \xff@\xff")
+	f.Fuzz(func(t *testing.T, value string) {
+		h, err := mime.ReadHeader(bufio.NewReader(strings.NewReader("From: " + value + "\r\n\r\n")))
+		if err != nil || len(h.Fields()) == 0 || h.Fields()[0].Name != "From" {
+			return
+		}
+		a := readAuthor(newFields(h))
+		for _, domain := range a.domains {
+			if !isName(domain) || domain != strings.ToLower(domain) {
+				t.Fatalf("domain %q", domain)
+			}
+		}
+		// An address alone in brackets is the author's whatever else stands there.
+		if a = readAuthor(newFields(mustRead(t, "From: "+strings.NewReplacer("\r", "", "\n", "", "\"", "", "(", "", "\\", "", "\x00", "").Replace(value)+", <a@bank.org>\r\n\r\n"))); !slices.Contains(a.domains, "bank.org") && len(a.domains) <= maxAuthors && !a.absurd {
+			t.Fatalf("%q hides an author: %v", value, a.domains)
+		}
+	})
+}
+
+func mustRead(t *testing.T, text string) *mime.Header {
+	t.Helper()
+	h, err := mime.ReadHeader(bufio.NewReader(strings.NewReader(text)))
+	if err != nil {
+		t.Skip(err)
+	}
+	return h
 }
 
 func FuzzARC(f *testing.F) {

@@ -17,16 +17,16 @@ type policy struct {
 	meaningless bool // a policy cannot be read from it, and nobody is named who wants to know
 }
 
-// parsePolicy reads a record; false if it is none. Section 4.7: "v" comes first and matches to
-// the letter; unknown tags and mistakes in others are passed over. Section 4.10.1: without p=
-// the policy is none; with one that cannot be read too, if rua= shows that reports are wanted,
-// and else the record means nothing.
+// parsePolicy reads a record; false if it is none. RFC 9989, section 4.7: "v" comes first, and its
+// value matches to the letter. Section 4.8: unknown tags and mistakes in others are passed over.
+// Section 4.10.1: without p= the policy is none; with one that cannot be read too, if rua= shows
+// that reports are wanted, and else the record means nothing.
 func parsePolicy(text string) (*policy, bool) {
 	if len(text) > maxTagList {
 		return nil, false
 	}
 	specs := strings.Split(text, ";")
-	if name, value, ok := strings.Cut(specs[0], "="); !ok || trim(name) != "v" || trim(value) != "DMARC1" {
+	if name, value, ok := strings.Cut(specs[0], "="); !ok || !is(trim(name), "v") || trim(value) != "DMARC1" {
 		return nil, false
 	}
 	values := map[string]string{}
@@ -51,7 +51,8 @@ func parsePolicy(text string) (*policy, bool) {
 	r.sp, ok[1] = disposition(values, "sp")
 	r.np, ok[2] = disposition(values, "np")
 	if ok != [3]bool{true, true, true} {
-		*r = policy{psd: r.psd, meaningless: !hasReportURI(values["rua"])}
+		r.p, r.sp, r.np, r.hasSP, r.hasNP = None, None, None, false, false
+		r.meaningless = !hasReportURI(values["rua"])
 	}
 	return r, true
 }
@@ -80,6 +81,15 @@ func hasReportURI(list string) bool {
 		}
 	}
 	return false
+}
+
+// wanted is what the owner wants done of a policy. RFC 9989, section 4.7: who tests one (t=y)
+// expects that of the level below.
+func (r *policy) wanted(d Disposition) Disposition {
+	if r.testing && d > None {
+		return d - 1
+	}
+	return d
 }
 
 // forSubdomain is the policy for a domain below the one that has the record.

@@ -109,7 +109,7 @@ func (r *Result) fields(authserv string, m *Message, remote netip.Addr, spf spfR
 	f.method("arc", r.ARC)
 	f.method("dmarc", r.DMARC).property("header.from", r.From)
 	if dmarc.published {
-		f.property("polrec.p", dmarc.policy.String())
+		f.property("policy.dmarc", dmarc.policy.String()) // RFC 9989, section 9.1
 	}
 	return f.end()
 }

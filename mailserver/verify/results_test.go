@@ -23,7 +23,7 @@ func TestAuthenticationResults(t *testing.T) {
 	r, _ := verdicts(t, newVerifier(t, s), message(t, text))
 	want := "Authentication-Results: mx.postchi.test;\r\n\tiprev=pass policy.iprev=192.0.2.1;\r\n\tspf=pass smtp.mailfrom=sara@example.com;\r\n" +
 		"\tspf=none smtp.helo=mail.example.com;\r\n\tdkim=pass header.d=example.com header.s=k header.a=ed25519-sha256 header.b="
-	if got := string(r.Fields); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ";\r\n\tarc=none;\r\n\tdmarc=pass header.from=example.com polrec.p=reject\r\n") {
+	if got := string(r.Fields); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ";\r\n\tarc=none;\r\n\tdmarc=pass header.from=example.com policy.dmarc=reject\r\n") {
 		t.Errorf("%q", got)
 	}
 }

@@ -30,12 +30,14 @@ import (
 const maxTime = 30 * time.Second
 
 // Resolver is what the checks ask of the DNS, as net.Resolver has it. Errors are *net.DNSError
-// and either IsNotFound or temporary.
+// and either IsNotFound or temporary; Exists, which tells a name that does not exist from one
+// without records of some type, has temporary ones only.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
+	Exists(ctx context.Context, name string) (bool, error)
 }
 
 // Config is what a Verifier needs.

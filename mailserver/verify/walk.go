@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// maxWalk is the number of look-ups of one tree walk (RFC 9989, section 4.10).
+// maxWalk is the number of look-ups of one tree walk (RFC 9989, section 4.10, step 4).
 const maxWalk = 8
 
 // found is a record of DMARC and where it is.
@@ -81,7 +81,7 @@ func (w *walker) organization(domain string) organization {
 
 func (w *walker) walk(start string) organization {
 	var records []found
-	for i, target := range targets(start) {
+	for _, target := range targets(start) {
 		l := w.at(target)
 		if l.err != nil {
 			return organization{err: l.err}
@@ -90,7 +90,7 @@ func (w *walker) walk(start string) organization {
 			continue
 		}
 		records = append(records, found{target, l.policy})
-		if l.policy.psd == 'n' || l.policy.psd == 'y' && i > 0 {
+		if l.policy.psd != 'u' { // section 4.10, steps 2 and 6
 			break
 		}
 	}
@@ -118,10 +118,10 @@ func targets(domain string) []string {
 }
 
 // selectOrganization picks the organizational domain out of the records of a walk, which are
-// in the order of the walk: psd=n names it, psd=y stands one label above it, else it is the
+// in the order of the walk (RFC 9989, section 4.10.2): psd=n names it, psd=y stands one label above it, else it is the
 // highest. What the public suffix list knows as a registry's is never an organization, unless
 // its owner says so by psd=n: else a careless record at "co.uk" would make all of its domains
-// each other's senders.
+// each other's senders (section 11.8 warns of it).
 func selectOrganization(start string, records []found) string {
 	org := start
 	for i, r := range records {
