@@ -85,7 +85,7 @@ func (r *request) rowWords(row *models.QueueRow) *explain.Words {
 	if row.Code == 0 && row.Enhanced == "" && row.Reason == "" {
 		return nil
 	}
-	w := explain.Of(row.Code, row.Enhanced, row.Detail, r.lang.Code)
+	w := explain.Attempt(row.Reason, row.Code, row.Enhanced, row.Detail, r.lang.Code)
 	if row.State != models.RecipientWaiting {
 		w.Wait = ""
 	}

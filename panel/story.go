@@ -3,6 +3,7 @@ package panel
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,6 +75,9 @@ var looks = map[models.EventKind][2]string{
 	models.EventReplied: {"send", ""}, models.EventVerdict: {"search", ""},
 }
 
+// badNews are the words of what a sender is told that he does not like to hear.
+var badNews = []string{"returned.failed", "returned.delayed"}
+
 func lookOf(kind models.EventKind) (icon, class string) {
 	if l, ok := looks[kind]; ok {
 		return l[0], l[1]
@@ -129,22 +133,18 @@ func codeOf(e *models.Event) string {
 func (r *request) step(e *models.Event) stepView {
 	v := stepView{At: e.At, Code: codeOf(e), TLS: e.TLS, Next: e.Next, Words: service.Explained(e, r.lang.Code), Raw: e.Detail, Host: e.Host}
 	v.Icon, v.Class = lookOf(e.Kind)
+	if e.Kind == models.EventReturned && !slices.Contains(badNews, e.Words) {
+		v.Class = ""
+	}
 	if e.Kind == models.EventVerdict { // its title has it
 		v.Raw = ""
 	}
 	if e.Host == "" {
 		v.Host = e.Remote
 	}
-	key := "event." + string(e.Kind)
-	switch {
-	case !r.lang.Has(key):
+	key := service.StepKey(e)
+	if !r.lang.Has(key) {
 		key = "event.other"
-	case e.Kind == models.EventDelivered && e.Folder != "":
-		key = "event.delivered.folder"
-	case e.Kind == models.EventRefused && e.Recipient != "":
-		key = "event.refused.rcpt"
-	case e.Kind == models.EventReturned && e.Words == "returned.delay":
-		key = "event.returned.delay"
 	}
 	v.Title = r.lang.HTMLMap(key, r.trackValues(e))
 	return v

@@ -101,7 +101,7 @@ func printGroups(w io.Writer, groups []service.QueueGroup) {
 		for _, g := range groups {
 			words := "not tried yet"
 			if g.Sample != nil {
-				words = explain.Of(g.Sample.Code, g.Sample.Enhanced, g.Sample.Detail, "en").What
+				words = explain.Attempt(g.Sample.Reason, g.Sample.Code, g.Sample.Enhanced, g.Sample.Detail, "en").What
 			}
 			add(g.Count, g.Held, g.Domain, reasonOf(g.Reason), when(g.Oldest), when(g.Next), words)
 		}
@@ -174,7 +174,7 @@ func printItem(w io.Writer, rows []models.QueueRow) {
 			continue
 		}
 		fmt.Fprintf(w, "  %s: %d %s %s\n", printable(r.Host), r.Code, printable(r.Enhanced), printable(r.Detail))
-		words := explain.Of(r.Code, r.Enhanced, r.Detail, "en")
+		words := explain.Attempt(r.Reason, r.Code, r.Enhanced, r.Detail, "en")
 		fmt.Fprintf(w, "  %s\n  What to do: %s\n", words.What, words.Next)
 	}
 }

@@ -117,6 +117,9 @@ func printStory(w io.Writer, lang *i18n.Lang, s *service.Story) {
 				line += "  " + printable(part)
 			}
 		}
+		if e.Kind == models.EventReturned {
+			line += "  " + printable(lang.Text(service.StepKey(e), sentence(e)...))
+		}
 		fmt.Fprintln(w, "    "+line)
 	}
 	if s.Trace.More {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postchi/postchi/models/explain"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -151,6 +153,20 @@ func TestStatus(t *testing.T) {
 	} {
 		if got := (&Report{Kind: test.kind}).statusOf(&test.to); got != test.want {
 			t.Errorf("%+v: %s", test, got)
+		}
+	}
+}
+
+// TestFaults says of a fault what the trace says.
+func TestFaults(t *testing.T) {
+	for _, language := range []string{"en", "fa"} {
+		for _, reason := range []string{"route", "message", "literal", "tls", "dropped"} {
+			r := report(Failed, language)
+			r.Recipients = []Recipient{{Address: "x@there.example", Enhanced: "4.3.0", Reason: reason}}
+			want := explain.Attempt(reason, 0, "4.3.0", "", language)
+			if got := r.words(); !strings.Contains(got, want.What) || !strings.Contains(got, want.Next) {
+				t.Errorf("%s %s: %s", language, reason, got)
+			}
 		}
 	}
 }

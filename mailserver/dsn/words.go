@@ -115,8 +115,9 @@ func (r *Report) sayOf(b *strings.Builder, language string, to *Recipient) {
 	if r.Kind != Failed && r.Kind != Delayed {
 		return
 	}
-	what, next := sentences(to, language)
-	fmt.Fprintf(b, "\n%s\n  %s\n", p["what"], what)
+	w := explain.Attempt(to.Reason, to.Code, to.Enhanced, to.Text, language)
+	next := w.Next
+	fmt.Fprintf(b, "\n%s\n  %s\n", p["what"], w.What)
 	switch {
 	case r.Kind == Delayed:
 		next = fmt.Sprintf(p["retry"], moment(to.Until))
@@ -143,13 +144,4 @@ func quoted(s string) string {
 		return c
 	}, strings.ToValidUTF8(s, "?"))
 	return s
-}
-
-// sentences finds the sentences: ours for what is no answer, else those for the answer.
-func sentences(to *Recipient, language string) (what, next string) {
-	if s, ok := byReason[to.Reason]; ok && to.Code == 0 {
-		return s.in(language)
-	}
-	w := explain.Of(to.Code, to.Enhanced, to.Text, language)
-	return w.What, w.Next
 }

@@ -66,9 +66,6 @@ func (a answer) vague() bool {
 // key returns the explanation that fits best: a provider's own words, then common words where
 // the code is vague, then the enhanced code, then the reply code.
 func (a answer) key() string {
-	if key := byFault[a.enhanced]; a.code == 0 && key != "" {
-		return key
-	}
 	for i := range providers {
 		if providers[i].fits(a) {
 			return providers[i].key

@@ -92,15 +92,6 @@ var byEnhanced = map[string]string{
 	"x.7.30": "tls.required",
 }
 
-// byFault is for codes of our own that came without a reply: what failed on the way.
-var byFault = map[string]string{
-	"4.7.0":  "login.wrong",  // the relay offers no way to log in
-	"4.7.5":  "tls.required", // TLS is demanded, and failed
-	"4.7.8":  "login.wrong",
-	"4.7.11": "login.wrong", // the connection to the relay is in clear
-	"5.7.1":  "dropped",     // taken out of the queue by hand
-}
-
 // bySubject is for codes whose detail nobody knows.
 var bySubject = map[string]string{
 	"1": "address.refused",

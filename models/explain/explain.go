@@ -3,9 +3,9 @@
 //
 // Of reads an answer as it came: the reply code, the enhanced status code (RFC 3463, RFC 5248 and
 // the registry that the latter began) and the text, in which the large providers hide what they
-// mean behind one code for many things. Reason explains why this server itself has refused
-// something, by the key of the error. Neither ever fails: what nobody knows gets words for its
-// class.
+// mean behind one code for many things. Attempt explains what kept us from an answer too. Reason
+// explains why this server itself has refused something, by the key of the error. None ever fails:
+// what nobody knows gets words for its class.
 package explain
 
 import "strings"
@@ -48,9 +48,8 @@ func (e entry) words(key, lang string) Words {
 	return Words{Key: key, Who: e.who, What: t.what, Next: t.next}
 }
 
-// Of explains the answer of another server, or what kept us from reaching it: code 0 with an
-// enhanced code of RFC 3463's subject 4 (network) and our own words. enhanced may be empty, then
-// it is looked for in text. lang is "fa" or "en".
+// Of explains the answer of another server. enhanced may be empty, then it is looked for in text.
+// lang is "fa" or "en". Attempt knows what came without an answer better.
 func Of(code int, enhanced, text, lang string) Words {
 	a := read(code, enhanced, text)
 	key := a.key()
@@ -60,10 +59,7 @@ func Of(code int, enhanced, text, lang string) Words {
 	}
 	w := e.words(key, lang)
 	if a.temporary() {
-		w.Wait = waiting.en.what
-		if lang == "fa" {
-			w.Wait = waiting.fa.what
-		}
+		w.Wait = wait(lang)
 	}
 	return w
 }
@@ -87,4 +83,12 @@ func Reason(key, lang string) (w Words, ok bool) {
 var waiting = entry{
 	en: text{what: "We try again by ourselves; nothing needs to be done now."},
 	fa: text{what: "خودمان دوباره تلاش می\u200cکنیم و اکنون کاری لازم نیست."},
+}
+
+// wait is said of what is tried again.
+func wait(lang string) string {
+	if lang == "fa" {
+		return waiting.fa.what
+	}
+	return waiting.en.what
 }

@@ -79,8 +79,6 @@ func TestAnswers(t *testing.T) {
 		{550, "5.7.27", "Sender address has a null MX", "sender.null_mx"},
 		{0, "4.4.1", "dial tcp 192.0.2.1:25: i/o timeout", "network.no_answer"},
 		{0, "", "", "network.unknown"},
-		{0, "4.7.5", "the certificate is for another name", "tls.required"},
-		{0, "5.7.1", "", "dropped"},
 		{0, "5.1.10", "x.test says in the DNS that it takes no mail", "domain.null_mx"},
 		{0, "5.4.6", "the DNS says that this server is the destination", "network.loop"},
 		{0, "4.4.3", "the DNS does not say where mail for x.test goes", "network.directory"},
@@ -106,7 +104,7 @@ func TestAnswers(t *testing.T) {
 
 func every() map[string]entry {
 	all := map[string]entry{}
-	for prefix, table := range map[string]map[string]entry{"": answers, "provider ": providerAnswers, "reason ": reasons} {
+	for prefix, table := range map[string]map[string]entry{"": answers, "provider ": providerAnswers, "reason ": reasons, "fault ": faults} {
 		for key, e := range table {
 			all[prefix+key] = e
 		}
@@ -133,7 +131,7 @@ func TestBothLanguages(t *testing.T) {
 
 func TestEveryKeyOfATableHasWords(t *testing.T) {
 	used := map[string]bool{"other.later": true, "other.refused": true, "network.unknown": true}
-	for _, table := range []map[string]string{byEnhanced, bySubject, byFault} {
+	for _, table := range []map[string]string{byEnhanced, bySubject} {
 		for _, key := range table {
 			used[key] = true
 		}

@@ -226,9 +226,6 @@ var answers = map[string]entry{
 		text{"The seals of the servers that forwarded the message (ARC) do not hold.", "Let the message be sent directly, without the forward between."},
 		text{"مهر سرورهای هدایت\u200cکنندهٔ نامه (ARC) معتبر نیست.", "نامه را مستقیم و بدون هدایت میانی بفرستید."}},
 
-	"dropped": {Admin,
-		text{"An administrator took the message out of the queue before it was delivered.", "Ask the administrator why; send the message again if it is still needed."},
-		text{"مدیر نامه را پیش از تحویل از صف برداشت.", "علت را از مدیر بپرسید و اگر هنوز لازم است دوباره بفرستید."}},
 	"other.later": {Nobody,
 		text{"The other server asked us to wait.", "If it goes on for more than a day, tell the recipient by another way."},
 		text{"سرور مقصد گفت کمی صبر کنیم.", "اگر بیش از یک روز طول کشید، از راهی دیگر به گیرنده خبر دهید."}},

@@ -69,14 +69,20 @@ func Explained(e *models.Event, lang string) *explain.Words {
 	case models.EventRefused:
 		w, _ = explain.Reason(e.Words, lang)
 	case models.EventDeferred:
-		w = explain.Of(e.Code, e.Enhanced, e.Detail, lang)
+		w = attempt(e, lang)
 	case models.EventBounced:
-		w = explain.Of(e.Code, e.Enhanced, e.Detail, lang)
+		w = attempt(e, lang)
 		w.Wait = "" // it was given up
 	default:
 		return nil
 	}
 	return &w
+}
+
+// attempt explains an attempt. What came without an answer has the reason in the key of its words.
+func attempt(e *models.Event, lang string) explain.Words {
+	_, reason, _ := strings.Cut(e.Words, ".")
+	return explain.Attempt(reason, e.Code, e.Enhanced, e.Detail, lang)
 }
 
 // Key returns the key of the sentence that tells how far it is. Its values are from, to, host
@@ -116,4 +122,18 @@ func (f *Fate) Key() string {
 		return "track.dropped"
 	}
 	return "track.accepted"
+}
+
+// StepKey returns the key of the sentence that tells of one step, with the values of Fate.Key.
+func StepKey(e *models.Event) string {
+	key := "event." + string(e.Kind)
+	switch {
+	case e.Kind == models.EventDelivered && e.Folder != "":
+		return key + ".folder"
+	case e.Kind == models.EventRefused && e.Recipient != "":
+		return key + ".rcpt"
+	case e.Kind == models.EventReturned: // the words say of what the sender was told
+		return "event." + e.Words
+	}
+	return key
 }
