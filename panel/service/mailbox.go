@@ -222,7 +222,12 @@ func (s *Service) changeMailbox(ctx context.Context, v Viewer, what, addr string
 	if err != nil {
 		return err
 	}
-	err = s.store.Write(ctx, func(ctx context.Context) error {
+	return s.changeRow(ctx, v, what, row, fn, save)
+}
+
+// changeRow is changeMailbox for one that was found in the viewer's scope.
+func (s *Service) changeRow(ctx context.Context, v Viewer, what string, row *MailboxRow, fn func(context.Context, *models.Mailbox) error, save func(context.Context, *models.Mailbox) error) error {
+	err := s.store.Write(ctx, func(ctx context.Context) error {
 		m, err := s.lockMailbox(ctx, row.ID, row.CustomerID)
 		if err != nil {
 			return err
@@ -264,6 +269,11 @@ func (s *Service) SetMailboxPassword(ctx context.Context, v Viewer, addr, pw str
 	if err != nil {
 		return err
 	}
+	return s.changePassword(ctx, v, row, pw)
+}
+
+// changePassword checks a password for a mailbox and sets it.
+func (s *Service) changePassword(ctx context.Context, v Viewer, row *MailboxRow, pw string) error {
 	owner, err := address.Parse(row.Address)
 	if err != nil {
 		return err
@@ -275,7 +285,7 @@ func (s *Service) SetMailboxPassword(ctx context.Context, v Viewer, addr, pw str
 	if err != nil {
 		return on(err, "password")
 	}
-	return s.changeMailbox(ctx, v, "mailbox password changed", addr, func(_ context.Context, m *models.Mailbox) error {
+	return s.changeRow(ctx, v, "mailbox password changed", row, func(_ context.Context, m *models.Mailbox) error {
 		m.PasswordHash, m.PasswordAt = hash, s.now()
 		return nil
 	}, s.store.UpdateMailboxPassword)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/postchi/postchi/models"
-	"github.com/postchi/postchi/models/address"
 )
 
 // Owner returns the person who has a mailbox's password, as its row is now, and what they may
@@ -34,62 +33,43 @@ func (s *Service) Owner(ctx context.Context, mailbox models.ID) (*models.User, V
 	return u, Viewer{UserID: row.ID, Role: models.RoleOwner, CustomerID: row.CustomerID, MailboxID: row.ID, Name: row.Address}, nil
 }
 
-// changeOwn lets fn change the mailbox of an owner, while nobody else changes what its
-// customer owns; save writes what fn changed.
-func (s *Service) changeOwn(ctx context.Context, v Viewer, what string, fn func(*models.Mailbox), save func(context.Context, *models.Mailbox) error) error {
-	scope, err := permit(v, manageOwn)
-	if err != nil {
-		return err
-	}
-	row, err := s.store.MailboxByID(ctx, scope, v.MailboxID)
-	if err != nil {
-		return err
-	}
-	err = s.store.Write(ctx, func(ctx context.Context) error {
-		m, err := s.lockMailbox(ctx, row.ID, row.CustomerID)
-		if err != nil {
-			return err
-		}
-		if m.InBin() {
-			return notFound()
-		}
-		fn(m)
-		m.UpdatedAt = s.now()
-		return save(ctx, m)
-	})
-	if err == nil {
-		s.done(v, what, "mailbox", row.Address)
-	}
-	return err
-}
-
 // setOwnerPassword is SetOwnPassword for the owner of a mailbox.
 func (s *Service) setOwnerPassword(ctx context.Context, v Viewer, old, pw string) error {
-	u, _, err := s.Owner(ctx, v.MailboxID)
+	row, err := s.ownRow(ctx, v)
 	if err != nil {
 		return err
 	}
-	if err := s.config.Verify(ctx, u.PasswordHash, old); err != nil {
+	if err := s.config.Verify(ctx, row.PasswordHash, old); err != nil {
 		return on(err, "old")
 	}
-	own, err := address.Parse(u.Email)
-	if err != nil {
-		return err
-	}
-	if err := s.checkPassword(pw, own); err != nil {
-		return err
-	}
-	hash, err := s.config.Hash(ctx, pw)
-	if err != nil {
-		return on(err, "password")
-	}
-	return s.changeOwn(ctx, v, "mailbox password changed", func(m *models.Mailbox) {
-		m.PasswordHash, m.PasswordAt = hash, s.now()
-	}, s.store.UpdateMailboxPassword)
+	return s.changePassword(ctx, v, row, pw)
 }
 
 // setOwnerLanguage is SetLanguage for the owner of a mailbox: it is also the language of
 // words to them.
 func (s *Service) setOwnerLanguage(ctx context.Context, v Viewer, language string) error {
-	return s.changeOwn(ctx, v, "mailbox language changed", func(m *models.Mailbox) { m.Language = language }, s.store.UpdateMailboxLanguage)
+	row, err := s.ownRow(ctx, v)
+	if err != nil {
+		return err
+	}
+	return s.changeRow(ctx, v, "mailbox language changed", row, func(_ context.Context, m *models.Mailbox) error {
+		m.Language = language
+		return nil
+	}, s.store.UpdateMailboxLanguage)
+}
+
+// ownRow returns the mailbox of an owner, for changes; NotFound if it is in the bin.
+func (s *Service) ownRow(ctx context.Context, v Viewer) (*MailboxRow, error) {
+	scope, err := permit(v, manageOwn)
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.store.MailboxByID(ctx, scope, v.MailboxID)
+	if err == nil && row.InBin() {
+		err = notFound()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return row, nil
 }
