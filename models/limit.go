@@ -43,6 +43,12 @@ func (u *LimitUse) Key() string { return u.Subject + "_" + string(u.Period) }
 // Room reports whether n more recipients fit.
 func (u *LimitUse) Room(n int64) bool { return u.Limit == 0 || u.Used+n <= u.Limit }
 
+// Sent is how many recipients outside this server domains wrote to since the day of UTC began.
+type Sent struct {
+	Today   int64 `json:"today"`   // all of them
+	Busiest int64 `json:"busiest"` // the domain with the most
+}
+
 // Uses returns the limits of a mailbox and its domain at a moment, nothing used, in the order in
 // which they are always counted.
 func (l SendingLimits) Uses(mailbox, domain ID, now Micros) []LimitUse {

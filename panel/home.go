@@ -23,6 +23,8 @@ type homePage struct {
 	Totals      models.Totals
 	Limits      models.CustomerLimits // 0 = none
 	Given       int64                 // mailboxes that count for the limit
+	Sent        models.Sent
+	MaxSent     int64 // by each domain in a day; 0 = no limit
 	Problems    []problem
 	Checked     time.Time
 }
@@ -42,7 +44,7 @@ func (p *Panel) home(r *request) error {
 	if err != nil {
 		return err
 	}
-	page := &homePage{Totals: o.Totals, Limits: o.Limits, Given: o.Totals.Mailboxes + o.Totals.Bin, Checked: r.now()}
+	page := &homePage{Totals: o.Totals, Limits: o.Limits, Given: o.Totals.Mailboxes + o.Totals.Bin, Sent: o.Sent, MaxSent: o.MaxSent, Checked: r.now()}
 	page.Nav = "home"
 	if r.isAdmin() && o.Domains == 0 {
 		f := r.prefilled()

@@ -159,6 +159,7 @@ type connectPage struct {
 	POP      bool // POP3 is the only way to read
 	Text     string
 	Logins   []loginView
+	Uses     []models.LimitUse // of sending, on the owner's page
 }
 
 // serverView is one half of the settings.
@@ -192,6 +193,9 @@ func (p *Panel) connectPage(r *request, row *models.MailboxRow, page *connectPag
 		return err
 	}
 	if page.Own {
+		if page.Uses, err = p.Service.SendingUse(r.ctx(), r.viewer, row.Address); err != nil {
+			return err
+		}
 		return r.render(http.StatusOK, "own", page)
 	}
 	return r.render(http.StatusOK, "mailbox_connect", page)
@@ -236,6 +240,7 @@ type mailboxPage struct {
 	Logins  []loginView
 	Clients sessionsView
 	Blocks  []blockView
+	Uses    []models.LimitUse // of sending
 	BinDays int
 }
 
@@ -261,6 +266,9 @@ func (p *Panel) mailboxPage(r *request, forms *mailboxForms) error {
 		return err
 	}
 	if page.Clients, err = r.sessions(row.Address); err != nil {
+		return err
+	}
+	if page.Uses, err = p.Service.SendingUse(r.ctx(), r.viewer, row.Address); err != nil {
 		return err
 	}
 	blocks, err := p.Service.Blocks(r.ctx(), r.viewer, row.Address)

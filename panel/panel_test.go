@@ -165,6 +165,7 @@ func newFixture(t testing.TB) *fixture {
 	}
 	f.service, err = service.New(service.Config{Store: f.store, Mail: f.mail, Sender: f.mail, Sessions: f.wires, Hash: hashForTests, Defaults: service.Defaults{Quota: 1 << 30}, DevMode: true, Now: f.clock,
 		Queue: queue.New(queue.Config{DB: f.db, Blobs: noBlobs{}}), DNS: testDNS(), Keys: testKeys{f},
+		Sending:   models.SendingLimits{MailboxHour: 300, MailboxDay: 2000, DomainHour: 3000, DomainDay: 20_000},
 		Addresses: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil }})
 	if err != nil {
 		t.Fatal(err)

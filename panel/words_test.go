@@ -35,6 +35,7 @@ var made = []string{
 	"target.state.",    // service.TargetView.State
 	"autoreply.state.", // models.AutoReplyState
 	"sending.limit.",   // models.LimitUse
+	"sent.period.",     // models.Period
 	"relay.security.",  // models.RelaySecurity
 	"dns.purpose.",     // models.DNSRecord.Purpose
 	"dns.group.",       // models.DNSRecord.Group

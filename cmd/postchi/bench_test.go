@@ -21,7 +21,7 @@ import (
 )
 
 // BenchmarkMailboxesPage asks the whole panel, in this process, for pages of a list of 10,000
-// mailboxes: as an administrator sees them, with the session, the look at the user's row and
+// mailboxes in 100 domains, all of which have sent today, and for Home with their figures: as an administrator sees them, with the session, the look at the user's row and
 // the rendering. kB-first is what a browser that has nothing of ours fetches over the wire for
 // such a page: document, styles, scripts, picture and, in Persian, the font. Aims: 50 ms, 100 kB.
 func BenchmarkMailboxesPage(b *testing.B) {
@@ -33,7 +33,7 @@ func BenchmarkMailboxesPage(b *testing.B) {
 			p := openPanel(b, base.config(b))
 			p.fill(10_000)
 			for _, page := range []struct{ name, path, language string }{
-				{"first/en", "/mailboxes", "en"}, {"first/fa", "/mailboxes", "fa"}, {"last", "/mailboxes?page=200", "en"},
+				{"home", "/", "en"}, {"first/en", "/mailboxes", "en"}, {"first/fa", "/mailboxes", "fa"}, {"last", "/mailboxes?page=200", "en"},
 				{"search", "/mailboxes?q=sara77", "en"}, {"used", "/mailboxes?sort=used&desc=1", "en"},
 			} {
 				b.Run(page.name, func(b *testing.B) { p.bench(b, page.path, page.language) })
@@ -119,11 +119,14 @@ func (p *panelBench) fill(n int) {
 	ctx, s := p.b.Context(), p.store
 	c := &models.Customer{ID: s.NewID(), Name: "Example"}
 	p.ok(s.InsertCustomer(ctx, c))
-	d := &models.Domain{ID: s.NewID(), CustomerID: c.ID, Name: "example.com", State: models.DomainActive}
-	d.ActiveName = &d.Name
-	p.ok(s.InsertDomain(ctx, d))
 	const piece = 25
+	var d *models.Domain
 	for from := 0; from < n; from += piece {
+		if from%100 == 0 {
+			d = &models.Domain{ID: s.NewID(), CustomerID: c.ID, Name: fmt.Sprintf("d%d.example.com", from), State: models.DomainActive}
+			d.ActiveName = &d.Name
+			p.ok(s.InsertDomain(ctx, d))
+		}
 		p.ok(s.Write(ctx, func(ctx context.Context) error {
 			for i := from; i < min(from+piece, n); i++ {
 				if err := p.insert(ctx, c, d, i); err != nil {
@@ -146,6 +149,9 @@ func (p *panelBench) insert(ctx context.Context, c *models.Customer, d *models.D
 	}
 	a := &models.Address{ID: p.store.NewID(), DomainID: d.ID, Local: local, Kind: models.AddressMailbox, MailboxID: &m.ID}
 	if err := p.store.InsertAddress(ctx, a); err != nil {
+		return err
+	}
+	if err := p.store.CountSending(ctx, models.SendingLimits{}, m.ID, d.ID, 5); err != nil {
 		return err
 	}
 	return p.mail.CreateMailbox(ctx, m.ID)
@@ -188,7 +194,7 @@ var (
 func (p *panelBench) firstLoad(path, language string) int {
 	p.b.Helper()
 	html, _ := p.fetch(path, language, false)
-	if !strings.Contains(html, "sara") {
+	if path != "/" && !strings.Contains(html, "sara") {
 		p.b.Fatalf("%s names no mailbox", path)
 	}
 	_, total := p.fetch(path, language, true)

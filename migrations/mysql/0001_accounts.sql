@@ -105,7 +105,8 @@ CREATE TABLE IF NOT EXISTS mailboxes (
     KEY mailboxes_address (address),
     KEY mailboxes_customer (customer_id, deleted_at, address),
     KEY mailboxes_domain (domain_id, deleted_at, address),
-    KEY mailboxes_bin (deleted_at, address)
+    KEY mailboxes_bin (deleted_at, address),
+    KEY mailboxes_held (deleted_at, held_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS sessions (

@@ -118,6 +118,8 @@ CREATE INDEX mailboxes_domain ON mailboxes (domain_id, deleted_at, address);
 
 CREATE INDEX mailboxes_bin ON mailboxes (deleted_at, address);
 
+CREATE INDEX mailboxes_held ON mailboxes (deleted_at, held_at);
+
 CREATE TABLE sessions (
     token_hash TEXT NOT NULL PRIMARY KEY,
     user_id    INTEGER NOT NULL DEFAULT 0,

@@ -86,6 +86,20 @@ func (s *Store) SendingUse(ctx context.Context, limits models.SendingLimits, mai
 	return uses, failed("sending use", err)
 }
 
+// SentToday returns what the domains in a scope have sent today. It goes from the domains to
+// their counters, for those of mailboxes are many more.
+func (s *Store) SentToday(ctx context.Context, scope models.Scope) (models.Sent, error) {
+	query := `SELECT COALESCE(SUM(n), 0), COALESCE(MAX(n), 0) FROM (SELECT
+		(SELECT recipients FROM limits_used WHERE subject_id = domains.id AND period = ? AND start = ?) AS n FROM domains`
+	args := []any{string(models.PeriodDay), models.PeriodDay.Start(models.At(s.d.Now()))}
+	if !scope.All() {
+		query, args = query+" WHERE customer_id = ?", append(args, scope.Customer())
+	}
+	var sent models.Sent
+	err := s.row(ctx, query+") AS domains_today", args, &sent.Today, &sent.Busiest)
+	return sent, failed("sent today", err)
+}
+
 // CountBounces adds n recipients that were given up to the hour in which their message was
 // accepted, and returns what that hour has. Within Write it is part of that transaction.
 func (s *Store) CountBounces(ctx context.Context, mailbox models.ID, accepted models.Micros, n int64) (recipients, bounced int64, err error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,28 @@ import (
 	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/models/db/dbtest"
 )
+
+// sentToday checks what domain 7 and one beside it have sent, whose is what.
+func (f *fixture) sentToday(want int64) {
+	f.t.Helper()
+	if _, err := f.DomainByID(f.ctx, models.Everything(), 7); err != nil {
+		for id := models.ID(7); id < 9; id++ {
+			name := fmt.Sprintf("d%d.example", id)
+			f.ok(f.InsertDomain(f.ctx, &models.Domain{ID: id, CustomerID: id, Name: name, State: models.DomainPending}))
+		}
+		f.ok(f.CountSending(f.ctx, models.SendingLimits{}, 13, 8, 20))
+	}
+	other := int64(20)
+	if want == 0 {
+		other = 0
+	}
+	for scope, sent := range map[models.Scope]models.Sent{models.Everything(): {Today: want + other, Busiest: max(want, other)}, models.OfCustomer(7): {Today: want, Busiest: want},
+		models.OfCustomer(8): {Today: other, Busiest: other}, models.OfCustomer(9): {}} {
+		if got, err := f.SentToday(f.ctx, scope); err != nil || got != sent {
+			f.t.Errorf("%+v: %+v, want %+v, %v", scope, got, sent, err)
+		}
+	}
+}
 
 // Two processes count at once: the limit is reached and never passed.
 func TestSendingLimitsAreExact(t *testing.T) {
@@ -61,9 +84,11 @@ func TestSendingLimitsAreExact(t *testing.T) {
 		if uses, err := f.SendingUse(t.Context(), limits, 12, 7); err != nil || uses[0].Used != 0 {
 			t.Errorf("%+v %v", uses, err)
 		}
+		f.sentToday(a + b)
 		now = now.Add(24 * time.Hour)
+		f.sentToday(0)
 		f.ok(f.CountSending(t.Context(), limits, 12, 7, 30))
-		if n, err := f.PruneSending(t.Context(), models.At(now.Add(-10*time.Hour))); err != nil || n != 6 {
+		if n, err := f.PruneSending(t.Context(), models.At(now.Add(-10*time.Hour))); err != nil || n != 10 {
 			t.Errorf("%d pruned, %v", n, err)
 		}
 		f.ok(f.Write(t.Context(), func(ctx context.Context) error {

@@ -30,10 +30,16 @@ func (s *Store) Totals(ctx context.Context, scope models.Scope) (models.Totals, 
 // NearlyFull returns up to limit live mailboxes in the scope that have used at least a share
 // (in percent) of their quota of bytes, the fullest first.
 func (s *Store) NearlyFull(ctx context.Context, scope models.Scope, percent, limit int) ([]models.MailboxRow, error) {
-	var read []mailboxRead
-	err := scoped(s.rows(ctx), scope, "mailboxes.customer_id").
+	var ids []models.ID // first: few rows are read whole
+	err := scoped(s.on(ctx).Table("mailboxes"), scope, "mailboxes.customer_id").Select("mailboxes.id").
+		Joins("JOIN mailbox_state ON mailbox_state.mailbox_id = mailboxes.id").
 		Where("mailboxes.deleted_at = 0 AND mailboxes.quota_bytes > 0 AND mailbox_state.bytes >= mailboxes.quota_bytes / 100 * ?", percent).
-		Order("mailbox_state.bytes * 1.0 / mailboxes.quota_bytes DESC, mailboxes.id").Limit(limit).Find(&read).Error
+		Order("mailbox_state.bytes * 1.0 / mailboxes.quota_bytes DESC, mailboxes.id").Limit(limit).Scan(&ids).Error
+	if err != nil || len(ids) == 0 {
+		return nil, failed("nearly full mailboxes", err)
+	}
+	var read []mailboxRead
+	err = s.rows(ctx).Where("mailboxes.id IN ?", ids).Order("mailbox_state.bytes * 1.0 / mailboxes.quota_bytes DESC, mailboxes.id").Find(&read).Error
 	items := make([]models.MailboxRow, len(read))
 	for i := range read {
 		items[i] = *read[i].row()

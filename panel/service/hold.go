@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/postchi/postchi/models"
@@ -80,12 +81,17 @@ func (s *Service) LiftSuppression(ctx context.Context, v Viewer, addr, suppresse
 	return nil
 }
 
-// SendingUse returns the sending limits that hold for a mailbox with what of each is used; a
-// customer's user sees those of the domain too, since it is theirs.
+// SendingUse returns the sending limits that hold for a mailbox with what of each is used, its
+// own first. A customer's user sees those of the domain too, since it is theirs; what others
+// send is none of the business of a mailbox's owner.
 func (s *Service) SendingUse(ctx context.Context, v Viewer, addr string) ([]models.LimitUse, error) {
-	row, err := s.findMailbox(ctx, v, see, addr)
+	row, err := s.findMailbox(ctx, v, seeMailbox, addr)
 	if err != nil {
 		return nil, err
 	}
-	return s.store.SendingUse(ctx, s.config.Sending, row.ID, row.DomainID)
+	uses, err := s.store.SendingUse(ctx, s.config.Sending, row.ID, row.DomainID)
+	if v.IsOwner() {
+		uses = slices.DeleteFunc(uses, func(u models.LimitUse) bool { return u.ID != row.ID })
+	}
+	return uses, err
 }

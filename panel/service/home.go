@@ -10,6 +10,8 @@ import (
 type Overview struct {
 	models.Totals
 	Limits   models.CustomerLimits // of the viewer's customer; zero for administrators
+	Sent     models.Sent
+	MaxSent  int64 // recipients outside this server that each domain may write to in a day; 0 = no limit
 	Problems []Problem
 }
 
@@ -43,6 +45,10 @@ func (s *Service) Home(ctx context.Context, v Viewer) (*Overview, error) {
 	if o.Totals, err = s.store.Totals(ctx, scope); err != nil {
 		return nil, err
 	}
+	if o.Sent, err = s.store.SentToday(ctx, scope); err != nil {
+		return nil, err
+	}
+	o.MaxSent = s.config.Sending.DomainDay
 	if !scope.All() {
 		c, err := s.store.Customer(ctx, scope, scope.Customer())
 		if err != nil {

@@ -45,6 +45,7 @@ type RoutingStore interface {
 	DeleteSuppression(ctx context.Context, mailbox models.ID, address string) error
 	ForgetSuppressions(ctx context.Context, mailbox models.ID) (int64, error)
 
+	SentToday(ctx context.Context, scope models.Scope) (models.Sent, error)
 	SendingUse(ctx context.Context, limits models.SendingLimits, mailbox, domain models.ID) ([]models.LimitUse, error)
 
 	Relay(ctx context.Context, owner models.ID) (*models.Relay, error)
