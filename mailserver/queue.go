@@ -57,10 +57,10 @@ func (s *Server) openQueue() {
 	}
 	s.policies = mtasts.New(mtasts.Config{DB: c.DB, Resolver: o.Resolver, Roots: o.Roots, Private: o.Private, Log: c.Log})
 	s.outbound = outbound.New(outbound.Config{
-		Resolver: o.Resolver, Routes: &routes{o}, Policies: s.policies, Hostname: hostname, Names: []string{c.Hostname}, Port: o.Port, Private: o.Private, Own: o.Own, Roots: o.Roots, Log: c.Log,
+		Resolver: o.Resolver, Policies: s.policies, Hostname: hostname, Names: []string{c.Hostname}, Port: o.Port, Private: o.Private, Own: o.Own, Roots: o.Roots, Log: c.Log,
 	})
 	s.queue = queue.New(queue.Config{
-		DB: c.DB, Blobs: c.Blobs, Send: s.outbound, Events: s.trace, Plan: o.Plan, Concurrency: o.Concurrency, PerDestination: o.PerDestination,
+		DB: c.DB, Blobs: c.Blobs, Routes: &routes{o}, Send: s.outbound, Events: s.trace, Plan: o.Plan, Concurrency: o.Concurrency, PerDestination: o.PerDestination,
 		Open: func(ctx context.Context, blob models.ID) (queue.Message, error) { return c.Blobs.Open(ctx, blob) },
 		Post: func(ctx context.Context, l queue.Letter) error { return s.delivery.Post(ctx, delivery.Letter(l)) },
 		OnFailure: func(ctx context.Context, tx *db.Tx, item *models.QueueItem, recipients int64) error {
@@ -85,7 +85,7 @@ func (s *Server) runQueue(ctx context.Context) {
 // routes finds smarthost and source address of what is sent.
 type routes struct{ *Outbound }
 
-// Route implements outbound.Routes.
+// Route implements queue.Routes.
 func (r *routes) Route(ctx context.Context, mailbox, domain models.ID) (outbound.Route, error) {
 	route := outbound.Route{Relay: r.Smarthost, Source: r.Source}
 	if domain != 0 {

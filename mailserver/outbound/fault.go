@@ -52,6 +52,9 @@ type fault struct {
 
 func (f *fault) Error() string { return f.reason + ": " + f.text }
 
+// closed says that the other side has ended the connection, or is about to (RFC 5321, section 3.8).
+func (f *fault) closed() bool { return f.reason == ReasonLost || f.code == 421 }
+
 func (f *fault) result() Result {
 	return Result{Status: f.status, Code: f.code, Enhanced: f.enhanced, Text: f.text, Reason: f.reason, Host: f.host, Remote: f.remote, TLS: f.tls}
 }
@@ -117,8 +120,10 @@ func unconnected(err error) *fault {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return temporary(ReasonConnect, "4.4.1", "the connection was refused")
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return temporary(ReasonConnect, "4.4.1", "there is no way to the address from here")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return temporary(ReasonRoute, "4.3.0", "the address that the message is to be sent from is none of this server")
 	case errors.Is(err, context.Canceled):
 		return temporary(ReasonAbandoned, "4.4.1", "the attempt was given up while connecting")
 	case errors.As(err, &network) && network.Timeout(), errors.Is(err, context.DeadlineExceeded):

@@ -20,7 +20,7 @@ func FuzzReply(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if got.code < 200 || got.code > 599 || len(got.text()) > 3*maxText || strings.ContainsAny(got.text(), "\r\n\x00") || len(got.lines) > maxLines {
+			if got.code < 200 || got.code > 599 || len(got.text()) > 3*maxText || strings.ContainsAny(got.text(), "\r\n\x00") || len(in) > 4*maxReply && len(got.lines) > maxReply/4 {
 				t.Errorf("%q: %+v", in, got)
 			}
 			if got.enhanced != "" && (got.enhanced[0] != byte('0'+got.code/100) || strings.Count(got.enhanced, ".") != 2) {

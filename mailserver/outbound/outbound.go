@@ -21,8 +21,10 @@ package outbound
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -30,19 +32,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/postchi/postchi/models"
 )
 
 // Resolver is what is asked of the DNS; errors are *net.DNSError.
 type Resolver interface {
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
-}
-
-// Routes says how the mail of a mailbox or domain leaves; errors are temporary.
-type Routes interface {
-	Route(ctx context.Context, mailbox, domain models.ID) (Route, error)
 }
 
 // Route is how mail leaves. The zero value goes to the destination's own hosts from any address.
@@ -59,6 +54,12 @@ type Relay struct {
 	Username string // "" = without log-in
 	Password string
 	Inside   bool // may have a private address: who runs this server has named it
+}
+
+// account names who is logged in there, password included: a connection carries mail of nobody who
+// does not know it.
+func (r *Relay) account() string {
+	return fmt.Sprintf("%q %x", r.Username, sha256.Sum256([]byte(r.Password)))
 }
 
 // Security says how a relay is spoken to.
@@ -101,7 +102,6 @@ type Timeouts struct {
 // Config is what a Client needs. Resolver and Hostname are required.
 type Config struct {
 	Resolver Resolver
-	Routes   Routes   // nil = always the zero Route
 	Policies Policies // nil = always opportunistic
 	Hostname string   // of this server, in EHLO; a destination whose host has this name is a loop
 	Names    []string // other names of this server, lower case
@@ -195,10 +195,9 @@ func (t Timeouts) withDefaults() Timeouts {
 // Message is what is to be sent to recipients of one domain.
 type Message struct {
 	Domain     string // of all recipients, A-label
-	MailboxID  models.ID
-	DomainID   models.ID // with MailboxID: whose route is taken
-	Sender     string    // as in MAIL, without brackets; "" = <>
-	Ret, EnvID string    // RFC 3461; passed on if the other side offers DSN
+	Route      Route  // how it leaves
+	Sender     string // as in MAIL, without brackets; "" = <>
+	Ret, EnvID string // RFC 3461; passed on if the other side offers DSN
 	Recipients []Recipient
 
 	Prefix []byte      // sent before the body: header fields, lines end in CRLF
@@ -247,8 +246,8 @@ type Result struct {
 type Attempt struct {
 	Results []Result // in the order of Recipients
 
-	// Unreached says that no host of the destination came as far as taking a MAIL command:
-	// other messages for it would fare alike.
+	// Unreached says that no host of the destination, or the relay, came as far as taking a MAIL
+	// command: other messages by the same way would fare alike.
 	Unreached bool
 	// Busy says that nothing was tried, because as many connections to its hosts are open as
 	// may be.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/postchi/postchi/mailserver/outbound/mxtest"
-	"github.com/postchi/postchi/models"
 )
 
 // zone is a DNS for tests: "NAME" → addresses, "mx:NAME" → hosts with preference.
@@ -359,10 +358,6 @@ type fixed Policy
 
 func (f fixed) Policy(context.Context, string) (Policy, error) { return Policy(f), nil }
 
-type oneRoute Route
-
-func (r oneRoute) Route(context.Context, models.ID, models.ID) (Route, error) { return Route(r), nil }
-
 func TestRelay(t *testing.T) {
 	mx := mxtest.New(t, mxtest.Config{Extensions: []string{"AUTH LOGIN PLAIN"}})
 	z := &zone{addrs: map[string][]string{"mx.test": {"127.0.0.1"}}}
@@ -378,8 +373,10 @@ func TestRelay(t *testing.T) {
 	} {
 		test.relay.Host, test.relay.Port = "mx.test", mx.Port()
 		before := len(mx.Commands())
-		c := client(t, Config{Resolver: z, Port: 1, Roots: mx.Roots, Routes: oneRoute{Relay: &test.relay, Source: netip.MustParseAddr("127.0.0.7")}})
-		r := c.Send(t.Context(), message("x@there.example")).Results[0]
+		c := client(t, Config{Resolver: z, Port: 1, Roots: mx.Roots})
+		m := message("x@there.example")
+		m.Route = Route{Relay: &test.relay, Source: netip.MustParseAddr("127.0.0.7")}
+		r := c.Send(t.Context(), m).Results[0]
 		if r.Status != test.status || r.Reason != test.reason {
 			t.Errorf("%+v: %+v", test.relay, r)
 		}
@@ -391,6 +388,91 @@ func TestRelay(t *testing.T) {
 		}
 		if auth != test.auth {
 			t.Errorf("%+v: %q", test.relay, auth)
+		}
+	}
+}
+
+// TestRelayOfTwo has two tenants with the same user name at a relay, of whom one knows the password:
+// the other's mail does not go over the connection that is logged in.
+func TestRelayOfTwo(t *testing.T) {
+	mx := mxtest.New(t, mxtest.Config{Extensions: []string{"AUTH LOGIN PLAIN"}, Script: func(stage, line string) string {
+		if stage == mxtest.Auth && !strings.HasSuffix(line, "AHUAcA==") {
+			return "535 5.7.8 no"
+		}
+		return ""
+	}})
+	c := client(t, Config{Resolver: &zone{addrs: map[string][]string{"mx.test": {"127.0.0.1"}}}, Roots: mx.Roots})
+	for i, password := range []string{"p", "q", "p"} {
+		m := message("x@there.example")
+		m.Route.Relay = &Relay{Host: "mx.test", Port: mx.Port(), Security: SecurityStartTLS, Username: "u", Password: password}
+		if r := c.Send(t.Context(), m).Results[0]; (r.Status == Delivered) != (password == "p") || password == "q" && r.Reason != ReasonLogin {
+			t.Errorf("message %d: %+v", i, r)
+		}
+	}
+	if n := mx.Count(); n != 2 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// TestForeignSource sends from an address that this machine has not: that says nothing of the host.
+func TestForeignSource(t *testing.T) {
+	mx := mxtest.New(t, mxtest.Config{})
+	c := client(t, Config{Resolver: to("127.0.0.1"), Port: mx.Port()})
+	m := message("x@there.example")
+	m.Route.Source = netip.MustParseAddr("192.0.2.77")
+	a := c.Send(t.Context(), m)
+	if r := a.Results[0]; r.Status != Deferred || r.Reason != ReasonRoute || a.Unreached {
+		t.Errorf("%+v", a)
+	}
+	if r := c.Send(t.Context(), message("x@there.example")).Results[0]; r.Status != Delivered {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestLongAnswers takes the code of answers that say more than they should: a message that the host
+// has is not sent again for its many words.
+func TestLongAnswers(t *testing.T) {
+	many := strings.Repeat("250-2.0.0 taken\r\n", 200)
+	for _, test := range []struct {
+		stage, answer string
+		want          Status
+		reason        string
+	}{
+		{mxtest.End, "250 2.0.0 " + strings.Repeat("y", 2100), Delivered, ""},
+		{mxtest.End, many + "250 2.0.0 taken", Delivered, ""},
+		{mxtest.End, strings.TrimSuffix(strings.Repeat(many, 20), "\r\n"), Delivered, ""}, // and never an end
+		{mxtest.End, "554 5.7.1 " + strings.Repeat("y", 5000), Failed, "554 5.7.1"},
+		{mxtest.Mail, "250 2.1.0 " + strings.Repeat("y", 5000), Delivered, ""},
+		{mxtest.Mail, "250 2.1.0 " + strings.Repeat("y", 70000), Deferred, ReasonProtocol},
+	} {
+		mx := mxtest.New(t, mxtest.Config{Extensions: []string{"ENHANCEDSTATUSCODES"}, NoTLS: true, Script: at(test.stage, test.answer)})
+		c := client(t, Config{Resolver: to("127.0.0.1"), Port: mx.Port()})
+		if r := c.Send(t.Context(), message("x@there.example")).Results[0]; r.Status != test.want || r.Reason != test.reason || len(r.Text) > maxText+20 {
+			t.Errorf("%s, %d bytes: %+v", test.stage, len(test.answer), r)
+		}
+		mx.Close()
+	}
+}
+
+// TestGoingWhileIdle has a host that says 421 on a connection that waited: the message goes over
+// another at once.
+func TestGoingWhileIdle(t *testing.T) {
+	first := true
+	mx := mxtest.New(t, mxtest.Config{NoTLS: true, Script: func(stage, _ string) string {
+		if stage == mxtest.End {
+			first = false
+			return ""
+		}
+		if stage == mxtest.Mail && !first {
+			first = true
+			return "421 4.4.2 idle for too long"
+		}
+		return ""
+	}})
+	c := client(t, Config{Resolver: to("127.0.0.1"), Port: mx.Port()})
+	for i := range 2 {
+		if r := c.Send(t.Context(), message("x@there.example")).Results[0]; r.Status != Delivered {
+			t.Errorf("message %d: %+v", i, r)
 		}
 	}
 }

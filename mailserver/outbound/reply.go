@@ -8,9 +8,9 @@ import (
 
 // The caps on what the other side answers.
 const (
-	maxLine  = 2048 // bytes of one line; RFC 5321, section 4.5.3.1.5, allows 512
-	maxLines = 128  // lines of one reply
-	maxText  = 1000 // bytes of text that are kept
+	maxLine  = 2048     // bytes of one line that are looked at; RFC 5321, section 4.5.3.1.5, allows 512
+	maxReply = 64 << 10 // bytes of one reply
+	maxText  = 1000     // bytes of text that are kept
 )
 
 var (
@@ -42,18 +42,19 @@ func (r *reply) text() string {
 func (r *reply) class() int { return r.code / 100 }
 
 // readReply reads one reply (RFC 5321, section 4.2.1). A line may end in LF alone; the code of
-// the last line counts.
+// the last line counts. With an error it returns what was read before it, whose code is 0 if that
+// is nothing.
 func readReply(r *bufio.Reader) (*reply, error) {
 	out := &reply{}
 	kept := 0
-	for range maxLines {
-		line, err := readLine(r)
-		if err != nil {
-			return nil, err
+	for left := maxReply; ; {
+		line, size, err := readLine(r, left)
+		if left -= size; err != nil {
+			return out, err
 		}
 		code, last, text, ok := splitReply(line)
 		if !ok {
-			return nil, errBadReply
+			return out, errBadReply
 		}
 		enhanced, text := splitEnhanced(code, text)
 		out.code, out.enhanced = code, enhanced
@@ -65,18 +66,23 @@ func readReply(r *bufio.Reader) (*reply, error) {
 			return out, nil
 		}
 	}
-	return nil, errLongReply
 }
 
-func readLine(r *bufio.Reader) (string, error) {
-	line, err := r.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) || len(line) > maxLine {
-		return "", errLongReply
+// readLine reads a line of at most some bytes, and returns its first maxLine.
+func readLine(r *bufio.Reader, most int) (line string, size int, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if size += len(part); size > most {
+			return "", size, errLongReply
+		}
+		line += string(part[:min(len(part), maxLine-len(line))])
+		switch {
+		case err == nil:
+			return strings.TrimRight(line, "\r\n"), size, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return "", size, err
+		}
 	}
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimRight(string(line), "\r\n"), nil
 }
 
 // splitReply takes a line apart: three digits, then space (last line), hyphen, or nothing.

@@ -28,6 +28,7 @@ type attempt struct {
 func (c *Client) Send(ctx context.Context, m *Message) *Attempt {
 	a := &attempt{Client: c, m: m, out: &Attempt{Results: make([]Result, len(m.Recipients))}, settled: make([]bool, len(m.Recipients)), left: len(m.Recipients)}
 	a.size = int64(len(m.Prefix)) + m.Size
+	a.route = m.Route
 	if f := a.run(ctx); f != nil {
 		a.note(f)
 	}
@@ -37,13 +38,16 @@ func (c *Client) Send(ctx context.Context, m *Message) *Attempt {
 		}
 	}
 	a.out.Busy = a.busy && !a.reached && a.left == len(m.Recipients)
-	a.out.Unreached = !a.reached && !a.out.Busy && a.left > 0 && a.worst != nil && a.worst.reason != ReasonMessage && a.worst.reason != ReasonAbandoned
+	a.out.Unreached = !a.reached && !a.out.Busy && a.left > 0 && a.worst != nil && !ours[a.worst.reason]
 	return a.out
 }
 
+// ours are faults of this side, which say nothing of the other.
+var ours = map[string]bool{ReasonMessage: true, ReasonAbandoned: true, ReasonRoute: true}
+
 // run goes through the hosts until everybody is settled.
 func (a *attempt) run(ctx context.Context) (f *fault) {
-	if f := a.prepare(ctx); f != nil {
+	if f := a.prepare(); f != nil {
 		return f
 	}
 	key := a.key()
@@ -80,14 +84,8 @@ func (a *attempt) run(ctx context.Context) (f *fault) {
 }
 
 // prepare finds out what does not depend on the host.
-func (a *attempt) prepare(ctx context.Context) (f *fault) {
+func (a *attempt) prepare() (f *fault) {
 	var err error
-	if a.config.Routes != nil {
-		if a.route, err = a.config.Routes.Route(ctx, a.m.MailboxID, a.m.DomainID); err != nil {
-			a.log.Warn("route not found", "mailbox", a.m.MailboxID, "domain", a.m.DomainID, "err", err)
-			return temporary(ReasonRoute, "4.3.0", "how the message leaves cannot be found out at the moment")
-		}
-	}
 	if a.eight, err = eightBit(content(a.m)); err != nil {
 		a.log.Error("message not readable", "err", err)
 		return temporary(ReasonMessage, "4.3.0", "the message cannot be read at the moment")
@@ -98,7 +96,7 @@ func (a *attempt) prepare(ctx context.Context) (f *fault) {
 // key names connections that may carry this message.
 func (a *attempt) key() string {
 	if r := a.route.Relay; r != nil {
-		return fmt.Sprintf("relay %s:%d %s %s %s", r.Host, r.Port, r.Security, r.Username, a.route.Source)
+		return fmt.Sprintf("relay %s:%d %s %s %s", r.Host, r.Port, r.Security, r.account(), a.route.Source)
 	}
 	return a.m.Domain + " " + a.route.Source.String()
 }
@@ -168,7 +166,7 @@ func (a *attempt) address(ctx context.Context, key string, t *target) *fault {
 	if s := a.pool.take(func(s *session) bool { return s.to == id }); s != nil {
 		a.out.Reused = true
 		f := a.use(ctx, key, s)
-		if a.left == 0 || f != nil && f.reason != ReasonLost {
+		if a.left == 0 || f != nil && !f.closed() {
 			return f
 		}
 		a.out.Reused = false
@@ -215,7 +213,8 @@ func (a *attempt) enter(addr netip.Addr) (f *fault, busy bool) {
 
 // use sends the message over a session to who is not settled, and keeps it for others.
 func (a *attempt) use(ctx context.Context, key string, s *session) *fault {
-	for a.left > 0 {
+	spent := false
+	for a.left > 0 && !spent {
 		t := &transaction{session: s, m: a.m, size: a.size, eight: a.eight, settle: a.settle}
 		for i := range a.settled {
 			if !a.settled[i] {
@@ -225,6 +224,7 @@ func (a *attempt) use(ctx context.Context, key string, s *session) *fault {
 		before := a.left
 		f := t.run(ctx)
 		s.used++
+		spent = t.spent
 		if a.reached = a.reached || t.heard; t.heard {
 			a.health.good(s.addr.Addr())
 		}
@@ -232,7 +232,7 @@ func (a *attempt) use(ctx context.Context, key string, s *session) *fault {
 			s.close()
 			// A connection that waited may be closed by the other side at any time: that says
 			// nothing of the host.
-			if !a.out.Reused || f.reason != ReasonLost || f.final {
+			if !a.out.Reused || !f.closed() || f.final {
 				a.note(f)
 			}
 			return f
@@ -243,6 +243,10 @@ func (a *attempt) use(ctx context.Context, key string, s *session) *fault {
 			s.close()
 			return s.place(f)
 		}
+	}
+	if spent {
+		s.close()
+		return nil
 	}
 	if s.used >= a.config.Reuse || ctx.Err() != nil {
 		a.leaving.Go(s.quit)

@@ -44,7 +44,7 @@ func (t *target) id() string {
 	how, demanded := t.secure()
 	id := fmt.Sprintf("%s %s %s %v %s", t.host, t.addr, how, demanded, t.source)
 	if t.relay != nil {
-		id += " " + t.relay.Username
+		id += " " + t.relay.account()
 	}
 	return id
 }
@@ -227,7 +227,7 @@ func (s *session) read(limit time.Duration, doing string) (*reply, *fault) {
 	s.conn.within(limit)
 	answer, err := readReply(s.r)
 	if err != nil {
-		return nil, broken(err, doing)
+		return answer, broken(err, doing)
 	}
 	return answer, nil
 }

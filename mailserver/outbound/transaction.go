@@ -21,6 +21,7 @@ type transaction struct {
 	settle   func(i int, r Result)
 	accepted []int
 	heard    bool  // MAIL was answered
+	spent    bool  // the session is of no more use, though nothing is at fault
 	more     []int // the other side wants them in another transaction (RFC 5321, section 4.5.3.1.10)
 }
 
@@ -210,6 +211,10 @@ func (t *transaction) send() (*reply, *fault) {
 		return t.interrupted(err)
 	}
 	answer, f := t.read(t.client.config.Timeouts.Final, "waiting for the answer to the message")
+	if f != nil && answer.class() == 2 {
+		t.spent = true
+		return answer, nil // it has the message, whatever became of the rest of its words
+	}
 	if f != nil {
 		f.final = true
 	}

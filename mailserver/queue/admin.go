@@ -57,27 +57,53 @@ func setHeld(ctx context.Context, tx *db.Tx, rows []models.QueueRow, held, relea
 	return affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET held = ?, released = ? WHERE state = '' AND id"+in, args...))
 }
 
-// Drop takes what a filter chooses out of the queue. With notice their senders are told, by the
-// server that runs or the next that does; the recipients stay in the queue until then.
+// Drop takes what a filter chooses out of the queue. With notice the senders who want to know of
+// failures are told, by the server that runs or the next that does; those recipients stay in the
+// queue until then. What is being tried is left as it is: the other server may take it.
 func (q *Queue) Drop(ctx context.Context, scope models.Scope, filter models.QueueFilter, notice bool) (int64, error) {
-	return q.each(ctx, scope, filter, order{kind: models.EventDropped, change: func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
+	free := "(r.owner = 0 OR r.until_time <= " + q.config.DB.Dialect().Clock() + ")"
+	if notice {
+		free += " AND r.state = ''"
+	}
+	return q.each(ctx, scope, filter, order{only: free, kind: models.EventDropped, change: func(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
 		if !notice {
-			return q.remove(ctx, tx, rows)
+			return int64(len(rows)), q.remove(ctx, tx, rows)
 		}
-		tx.Changed(db.ChangedQueue)
-		// A token more: the result of an attempt that is under way finds the row taken.
-		in, args := among(rowIDs(rows), models.RecipientFailed, models.At(q.now()), reasonDropped)
-		return affected(tx.ExecContext(ctx, `UPDATE queue_recipients SET state = ?, held = 0, next_at = ?, owner = 0, token = token + 1,
-			code = 0, enhanced = '5.7.1', detail = '', reason = ? WHERE state = '' AND id`+in, args...))
+		var told, quiet []models.QueueRow
+		for _, r := range rows {
+			if reportable(&models.QueueItem{Kind: r.Kind, Sender: r.Sender}) && wantsFailure(r.Notify) {
+				told = append(told, r)
+			} else {
+				quiet = append(quiet, r)
+			}
+		}
+		if err := q.fail(ctx, tx, told); err != nil {
+			return 0, err
+		}
+		return int64(len(rows)), q.remove(ctx, tx, quiet)
 	}})
 }
 
-// remove removes recipients, and messages of which none is left.
-func (q *Queue) remove(ctx context.Context, tx *db.Tx, rows []models.QueueRow) (int64, error) {
-	if err := removeRecipients(ctx, tx, rowIDs(rows)); err != nil {
-		return 0, err
+// fail marks recipients as given up by an administrator; their senders are still to be told.
+func (q *Queue) fail(ctx context.Context, tx *db.Tx, rows []models.QueueRow) error {
+	if len(rows) == 0 {
+		return nil
 	}
-	return int64(len(rows)), q.removeEmpty(ctx, tx, rowItems(rows))
+	tx.Changed(db.ChangedQueue)
+	now := models.At(q.now())
+	// A token more: the result of an attempt whose claim has run out finds the row taken.
+	in, args := among(rowIDs(rows), models.RecipientFailed, now, now, reasonDropped)
+	_, err := affected(tx.ExecContext(ctx, `UPDATE queue_recipients SET state = ?, held = 0, next_at = ?, last_at = ?, owner = 0, token = token + 1,
+		code = 0, enhanced = '5.7.1', detail = '', host = '', reason = ? WHERE id`+in, args...))
+	return err
+}
+
+// remove removes recipients, and messages of which none is left.
+func (q *Queue) remove(ctx context.Context, tx *db.Tx, rows []models.QueueRow) error {
+	if err := removeRecipients(ctx, tx, rowIDs(rows)); err != nil {
+		return err
+	}
+	return q.removeEmpty(ctx, tx, rowItems(rows))
 }
 
 // removeEmpty removes those of these messages that have no recipient left, with their

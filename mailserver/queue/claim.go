@@ -105,8 +105,6 @@ type taking struct {
 
 // take claims what a flow has due, at most claimItems messages. more says that there was more.
 func (q *Queue) take(ctx context.Context, f *flow) (taken []*claim, more bool, err error) {
-	f.claiming.Lock()
-	defer f.claiming.Unlock()
 	t := &taking{}
 	if t.ids, more, err = q.candidates(ctx, f); err != nil || len(t.ids) == 0 {
 		return nil, false, err

@@ -32,13 +32,18 @@ func (q *Queue) decide(item *models.QueueItem, c *claim, r outbound.Result, now 
 			o.stays, o.state = true, models.RecipientRelayed
 		}
 	case outbound.Failed:
-		if reportable(item) && (c.Notify == "" || wants(c.Notify, "FAILURE")) {
+		if reportable(item) && wantsFailure(c.Notify) {
 			o.stays, o.state = true, models.RecipientFailed
 		}
 	default:
 		o.stays, o.next = true, q.config.Plan.next(now, c.Attempts+1, item.ExpiresAt)
-		late := q.config.Plan.WarnAfter > 0 && c.WarnedAt == 0 && now.Sub(item.CreatedAt.Time()) >= q.config.Plan.WarnAfter
-		o.warn = late && reportable(item) && item.Kind == models.QueueSubmitted && (c.Notify == "" || wants(c.Notify, "DELAY"))
+		if q.config.Plan.WarnAfter > 0 && c.WarnedAt == 0 && item.Kind == models.QueueSubmitted && reportable(item) && (c.Notify == "" || wants(c.Notify, "DELAY")) {
+			// An attempt falls on the time of the warning, which is to say how things stand then.
+			late := models.At(item.CreatedAt.Time().Add(q.config.Plan.WarnAfter))
+			if o.warn = models.At(now) >= late; !o.warn {
+				o.next = min(o.next, late)
+			}
+		}
 	}
 	return o
 }
@@ -48,6 +53,9 @@ func (q *Queue) decide(item *models.QueueItem, c *claim, r outbound.Result, now 
 func reportable(item *models.QueueItem) bool {
 	return item.Sender != "" && (item.Kind == models.QueueSubmitted || item.Kind == models.QueueForward)
 }
+
+// wantsFailure reports whether a sender is told of failures: unless NOTIFY leaves them out.
+func wantsFailure(notify string) bool { return notify == "" || wants(notify, "FAILURE") }
 
 // wants reports whether NOTIFY (RFC 3461, section 4.1) names an event.
 func wants(notify, event string) bool {
@@ -66,8 +74,10 @@ func suppresses(item *models.QueueItem, r *outbound.Result) bool {
 		return false
 	}
 	switch r.Enhanced {
-	case "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1":
+	case "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10":
 		return true
+	case "5.2.1": // switched off; Gmail says it of a mailbox that gets too much at the moment as well
+		return !strings.Contains(r.Text, "at a rate")
 	}
 	return false
 }

@@ -60,11 +60,17 @@ type Sender interface {
 	Send(ctx context.Context, m *outbound.Message) *outbound.Attempt
 }
 
+// Routes says how the mail of a mailbox or domain leaves; errors are temporary.
+type Routes interface {
+	Route(ctx context.Context, mailbox, domain models.ID) (outbound.Route, error)
+}
+
 // Config is what a Queue needs. DB and Blobs are required; Open and Send only for Run.
 type Config struct {
 	DB     *db.DB
 	Blobs  Blobs
 	Open   func(ctx context.Context, blob models.ID) (Message, error) // the bytes of a message
+	Routes Routes                                                     // nil = to the destination's own hosts
 	Send   Sender
 	Events Events // nil = none
 
@@ -135,7 +141,7 @@ func New(c Config) *Queue {
 	}
 	c.Plan = c.Plan.withDefaults()
 	q := &Queue{
-		config: c, log: c.Log, now: c.Now, lease: c.Lease, schedule: newSchedule(c.PerDestination, c.Now), claims: claims{byID: map[models.ID]*claim{}},
+		config: c, log: c.Log, now: c.Now, lease: c.Lease, schedule: newSchedule(c.Concurrency, c.PerDestination, c.Now), claims: claims{byID: map[models.ID]*claim{}},
 		ready: make(chan struct{}, 1), lookAll: make(chan struct{}, 1), slots: make(chan struct{}, c.Concurrency),
 		stopping: make(chan struct{}), stopped: make(chan struct{}),
 	}

@@ -19,7 +19,8 @@ import (
 
 // fakeSender answers attempts as its function says and notes them.
 type fakeSender struct {
-	answer func(m *outbound.Message, to string) outbound.Result
+	answer  func(m *outbound.Message, to string) outbound.Result
+	byRelay *outbound.Result // instead, for what goes by a relay
 
 	mu       sync.Mutex
 	attempts []string // "domain address,address"
@@ -38,7 +39,11 @@ func (s *fakeSender) Send(_ context.Context, m *outbound.Message) *outbound.Atte
 	a := &outbound.Attempt{}
 	var names []string
 	for _, r := range m.Recipients {
-		a.Results = append(a.Results, s.answer(m, r.Address))
+		if m.Route.Relay != nil && s.byRelay != nil {
+			a.Results = append(a.Results, *s.byRelay)
+		} else {
+			a.Results = append(a.Results, s.answer(m, r.Address))
+		}
 		names = append(names, r.Address)
 	}
 	a.Unreached = a.Results[0].Status == outbound.Deferred && a.Results[0].Code == 0
@@ -247,6 +252,7 @@ func TestQueue(t *testing.T) {
 		}{
 			{"admin", testAdmin}, {"delivered", testDelivered}, {"results", testResults}, {"plan", testPlan}, {"report later", testReportLater},
 			{"drop with notice", testDropWithNotice}, {"held is left", testHeldIsLeft}, {"held mailbox", testHeldMailbox},
+			{"drop and tell later", testDropAndTellLater}, {"drop while tried", testDropWhileTried}, {"relay", testRelayFails}, {"warning", testWarning},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				for _, table := range []string{"queue", "queue_recipients", "suppressions"} {
@@ -439,6 +445,107 @@ func testDropWithNotice(t *testing.T, d *db.DB) {
 	}
 }
 
+// testDropAndTellLater drops what was never tried, while reports cannot be posted; who does not want
+// to hear of failures is not told.
+func testDropAndTellLater(t *testing.T, d *db.DB) {
+	s := open(t, d, nil)
+	item := submitted(1)
+	item.Held = true
+	never, null := item, item
+	null.Sender = ""
+	insert(t, s.q, item, "x@there.example")
+	recipients := []models.QueueRecipient{{Address: "y@there.example", Notify: "NEVER"}}
+	if err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error { return s.q.Insert(ctx, tx, &never, recipients) }); err != nil {
+		t.Fatal(err)
+	}
+	insert(t, s.q, null, "z@there.example")
+	s.postErr = models.Unavailablef(nil, "The database is away.")
+	if n, err := s.q.Drop(t.Context(), models.Everything(), models.QueueFilter{Domain: "there.example"}, true); n != 3 || err != nil || s.left() != 1 {
+		t.Fatal(n, err, s.left())
+	}
+	s.run()
+	within(t, 5*time.Second, "put off", func() bool {
+		return s.row("x@there.example").NextAt > models.At(s.now()) && !s.row("x@there.example").Trying
+	})
+	s.mu.Lock()
+	s.postErr = nil
+	s.mu.Unlock()
+	s.advance(reportPause)
+	within(t, 5*time.Second, "told", func() bool { return s.left() == 0 && len(s.posted()) == 1 })
+	if body := string(s.posted()[0].Body); strings.Contains(body, "y@there") || strings.Contains(body, "Remote-MTA") {
+		t.Error(body)
+	}
+}
+
+// testDropWhileTried leaves a recipient alone that another server is about to take.
+func testDropWhileTried(t *testing.T, d *db.DB) {
+	s := open(t, d, nil)
+	begun, end := make(chan struct{}), make(chan struct{})
+	s.sender.answer = func(*outbound.Message, string) outbound.Result {
+		close(begun)
+		<-end
+		return taken
+	}
+	s.run()
+	insert(t, s.q, submitted(1), "x@there.example")
+	<-begun
+	if n, err := s.q.Drop(t.Context(), models.Everything(), models.QueueFilter{Address: "x@there.example"}, true); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	close(end)
+	within(t, 5*time.Second, "sent", func() bool { return s.left() == 0 && s.kinds("x@there.example") == "sent" })
+	if len(s.posted()) != 0 {
+		t.Error("told of what was sent")
+	}
+}
+
+// routesOf sends the mail of one mailbox by a relay.
+type routesOf models.ID
+
+func (r routesOf) Route(_ context.Context, mailbox, _ models.ID) (outbound.Route, error) {
+	if mailbox == models.ID(r) {
+		return outbound.Route{Relay: &outbound.Relay{Host: "relay.example"}}, nil
+	}
+	return outbound.Route{}, nil
+}
+
+// testRelayFails has a relay of one tenant that cannot be reached: mail of others to the same
+// destination goes on, and says nothing of it.
+func testRelayFails(t *testing.T, d *db.DB) {
+	s := open(t, d, func(c *Config) { c.Routes = routesOf(5) })
+	s.sender.byRelay = &nobody
+	s.run()
+	insert(t, s.q, submitted(1), "x@there.example")
+	within(t, 5*time.Second, "put off", func() bool { return s.row("x@there.example").Attempts == 1 })
+	other := submitted(2)
+	other.MailboxID, other.CustomerID = 6, 2
+	insert(t, s.q, other, "y@there.example")
+	within(t, 5*time.Second, "sent", func() bool { return s.left() == 1 && s.kinds("y@there.example") == "sent" })
+	if row := s.row("x@there.example"); row.Reason != "connect" {
+		t.Errorf("%+v", row)
+	}
+}
+
+// testWarning wants an attempt, and the warning, at the time of the plan, not some hours after.
+func testWarning(t *testing.T, d *db.DB) {
+	s := open(t, d, func(c *Config) { c.Plan.Retry = []time.Duration{3 * time.Hour} })
+	s.sender.answer = func(*outbound.Message, string) outbound.Result { return later }
+	began := s.now()
+	s.run()
+	insert(t, s.q, submitted(1), "x@there.example")
+	for n := int64(1); len(s.posted()) == 0; n++ {
+		within(t, 5*time.Second, "attempt", func() bool { return s.row("x@there.example").Attempts == n || len(s.posted()) > 0 })
+		if s.now().Sub(began) >= 4*time.Hour {
+			within(t, 5*time.Second, "warned", func() bool { return len(s.posted()) == 1 })
+			break
+		}
+		s.advance(s.row("x@there.example").NextAt.Time().Sub(s.now()))
+	}
+	if took := s.now().Sub(began); took != 4*time.Hour {
+		t.Errorf("warned after %v", took)
+	}
+}
+
 // testHeldIsLeft tries what is held only after its release.
 func testHeldIsLeft(t *testing.T, d *db.DB) {
 	s := open(t, d, nil)
@@ -586,7 +693,7 @@ func TestLostClaim(t *testing.T) {
 		}
 		item := submitted(1)
 		item.ID = first[0].QueueID
-		if got := a.q.attempt(t.Context(), &item, first).Results[0]; got.Reason != outbound.ReasonAbandoned {
+		if got := a.q.attempt(t.Context(), &item, &outbound.Route{}, first).Results[0]; got.Reason != outbound.ReasonAbandoned {
 			t.Errorf("%+v", got)
 		}
 		late := &settlement{item: &item, outcomes: []outcome{{claim: first[0], status: outbound.Delivered}}, now: a.now()}

@@ -59,6 +59,9 @@ func (q *Queue) reportOne(ctx context.Context, item *models.QueueItem, kind dsn.
 		return
 	}
 	q.log.Warn("report cannot be posted", "queue_id", item.ID, "to", item.Sender, "recipients", len(some), "err", err)
+	for _, c := range some {
+		q.record(item, c.Address, models.EventReturned, "returned.untold")
+	}
 	err = q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		mine, err := q.mine(ctx, tx, some)
 		if err != nil || len(mine) == 0 {

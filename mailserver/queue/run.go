@@ -189,7 +189,6 @@ func (q *Queue) await(ctx context.Context) *turn {
 
 // turn is one worker's work on a flow; a fault of ours ends it alone.
 func (q *Queue) turn(ctx context.Context, t *turn) {
-	dry := false
 	defer func() {
 		if p := recover(); p != nil {
 			q.log.Error("attempt panicked", "domain", t.domain, "panic", p, "stack", string(debug.Stack()))
@@ -198,9 +197,9 @@ func (q *Queue) turn(ctx context.Context, t *turn) {
 				q.config.Panicked()
 			}
 		}
-		q.schedule.done(t, dry)
+		q.schedule.done(t)
 	}()
-	dry = q.work(ctx, t.flow)
+	q.work(ctx, t)
 }
 
 // keepClaims renews the claims until ctx ends.

@@ -28,11 +28,17 @@ const (
 // destination takes as many workers as it has answered well so far, from one up to a limit. A
 // flow (sender and destination) whose destination has no room waits there, and comes back as
 // soon as there is some.
+//
+// A sender may have as many workers as would be left free: alone half of all, beside another
+// that has as many as it may a quarter, and one whose mail goes to hosts that hang never all.
+// Who has none gets the next that is free.
 type schedule struct {
+	slots          int // workers in all
 	perDestination int
 	now            func() time.Time
 
 	mu           sync.Mutex
+	active       int // workers
 	destinations map[string]*destination
 	flows        map[flowKey]*flow
 	senders      map[models.ID]*sender
@@ -51,17 +57,17 @@ type flow struct {
 	to     *destination
 	from   *sender
 	queued bool // in the sender's ready list, or parked
+	looked bool // a worker is looking for what is due: no other does meanwhile
 	dry    bool // nothing due was left when it was last looked at
 	active int  // workers
 	offers int  // calls of offer
-
-	claiming sync.Mutex // one worker at a time looks for what is due
 }
 
 type sender struct {
-	ready []*flow
-	there bool // in turn
-	flows int
+	ready  []*flow
+	there  bool // in turn
+	flows  int
+	active int // workers
 }
 
 type destination struct {
@@ -79,8 +85,8 @@ type destination struct {
 	parked   []*flow
 }
 
-func newSchedule(perDestination int, now func() time.Time) *schedule {
-	return &schedule{perDestination: perDestination, now: now, destinations: map[string]*destination{}, flows: map[flowKey]*flow{}, senders: map[models.ID]*sender{}}
+func newSchedule(slots, perDestination int, now func() time.Time) *schedule {
+	return &schedule{slots: slots, perDestination: perDestination, now: now, destinations: map[string]*destination{}, flows: map[flowKey]*flow{}, senders: map[models.ID]*sender{}}
 }
 
 // offer says that a sender may have something due for a destination.
@@ -113,7 +119,7 @@ func (s *schedule) offer(domain string, from models.ID) {
 
 // ready puts a flow at the end of its sender's list; s.mu is held.
 func (s *schedule) ready(f *flow) {
-	if f.queued {
+	if f.queued || f.looked {
 		return
 	}
 	f.queued = true
@@ -127,39 +133,29 @@ func (s *schedule) ready(f *flow) {
 // turn is a flow in the hands of a worker.
 type turn struct {
 	*flow
-	offers int // when the turn began
+	offers  int  // when the turn began
+	looking bool // until it has told what is left
 }
 
 // next returns the flow whose turn it is and counts a worker for it; nil if there is none now,
-// with the time until a destination's pause ends (0 = none pauses).
+// with the time until a destination's pause ends (0 = none pauses). The worker calls looked as soon as it
+// knows what the flow has, and done in the end.
 func (s *schedule) next() (*turn, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resume()
-	for len(s.turn) > 0 {
+	for passed := 0; passed < len(s.turn); {
 		from := s.turn[0]
 		s.turn = s.turn[1:]
-		f := from.ready[0]
-		from.ready[0] = nil
-		from.ready = from.ready[1:]
-		if from.there = len(from.ready) > 0; from.there {
+		if from.active > 0 && from.active >= s.slots-s.active {
 			s.turn = append(s.turn, from)
-		}
-		f.queued = false
-		if f.dry {
-			s.forget(f)
-			s.unpark(f.to) // the room it was given
+			passed++
 			continue
 		}
-		if f.to.active >= f.to.room || f.to.pausing {
-			f.queued = true
-			f.to.parked = append(f.to.parked, f)
-			continue
+		passed = 0
+		if f := s.first(from); f != nil {
+			return f, 0
 		}
-		f.active++
-		f.to.active++
-		s.ready(f) // others may work for it too
-		return &turn{f, f.offers}, 0
 	}
 	if len(s.pausing) > 0 {
 		return nil, max(s.pausing[0].pause.Sub(s.now()), time.Millisecond)
@@ -167,17 +163,70 @@ func (s *schedule) next() (*turn, time.Duration) {
 	return nil, 0
 }
 
-// done ends a worker's turn; dry says that it saw nothing more that is due. What was offered
-// since the turn began it may not have seen.
-func (s *schedule) done(t *turn, dry bool) {
+// first begins a turn of the first flow of a sender, if it may have one; s.mu is held.
+func (s *schedule) first(from *sender) *turn {
+	f := from.ready[0]
+	from.ready[0] = nil
+	from.ready = from.ready[1:]
+	if from.there = len(from.ready) > 0; from.there {
+		s.turn = append(s.turn, from)
+	}
+	f.queued = false
+	if f.dry {
+		s.forget(f)
+		s.unpark(f.to) // the room it was given
+		return nil
+	}
+	if f.to.active >= f.to.room || f.to.pausing {
+		f.queued = true
+		f.to.parked = append(f.to.parked, f)
+		return nil
+	}
+	f.looked = true
+	f.active++
+	f.to.active++
+	from.active++
+	s.active++
+	return &turn{f, f.offers, true}
+}
+
+// looked says what a worker has seen: more is due than it has taken, or not. Others may work for
+// the flow too then. What was offered since the turn began it may not have seen.
+func (s *schedule) looked(t *turn, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.see(t, more)
+}
+
+// see is looked; s.mu is held.
+func (s *schedule) see(t *turn, more bool) {
+	f := t.flow
+	if t.looking {
+		t.looking, f.looked = false, false
+	}
+	if more || f.offers != t.offers {
+		f.dry = false
+		s.ready(f)
+	} else {
+		f.dry = true
+	}
+}
+
+// again says that something of the flow is due that was taken before.
+func (s *schedule) again(t *turn) { s.looked(t, true) }
+
+// done ends a worker's turn.
+func (s *schedule) done(t *turn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := t.flow
+	if t.looking {
+		s.see(t, true)
+	}
 	f.active--
 	f.to.active--
-	if dry && f.offers == t.offers {
-		f.dry = true
-	}
+	f.from.active--
+	s.active--
 	s.forget(f)
 	s.unpark(f.to)
 }
@@ -195,7 +244,7 @@ func (s *schedule) unpark(d *destination) {
 
 // forget drops a flow that is dry and idle, and what only it needed; s.mu is held.
 func (s *schedule) forget(f *flow) {
-	if !f.dry || f.active > 0 || f.queued || s.flows[f.flowKey] != f {
+	if !f.dry || f.active > 0 || f.queued || f.looked || s.flows[f.flowKey] != f {
 		return
 	}
 	delete(s.flows, f.flowKey)

@@ -58,11 +58,11 @@ func (q *Queue) Rows(ctx context.Context, scope models.Scope, filter models.Queu
 
 // rows reads what a condition chooses.
 func (q *Queue) rows(ctx context.Context, from db.Querier, where *condition, end string, args ...any) ([]models.QueueRow, error) {
-	rows, err := from.QueryContext(ctx, `SELECT r.id, r.queue_id, r.address, r.domain, r.flow, r.state, r.held, r.next_at, r.attempts, r.last_at, r.host, r.code, r.enhanced, r.detail, r.reason,
+	rows, err := from.QueryContext(ctx, `SELECT r.id, r.queue_id, r.address, r.domain, r.notify, r.flow, r.state, r.held, r.next_at, r.attempts, r.last_at, r.host, r.code, r.enhanced, r.detail, r.reason,
 		q.kind, q.sender, q.mailbox_id, q.customer_id, q.envelope_id, q.message_id, q.subject, q.size, q.created_at, q.expires_at,
 		CASE WHEN r.owner <> 0 AND r.until_time > `+q.config.DB.Dialect().Clock()+" THEN 1 ELSE 0 END FROM "+tables+" WHERE "+where.String()+end, append(where.args, args...)...)
 	return all(rows, err, func(rows *sql.Rows, r *models.QueueRow) error {
-		return rows.Scan(&r.ID, &r.QueueID, &r.Address, &r.Domain, &r.Flow, &r.State, &r.Held, &r.NextAt, &r.Attempts, &r.LastAt, &r.Host, &r.Code, &r.Enhanced, &r.Detail, &r.Reason,
+		return rows.Scan(&r.ID, &r.QueueID, &r.Address, &r.Domain, &r.Notify, &r.Flow, &r.State, &r.Held, &r.NextAt, &r.Attempts, &r.LastAt, &r.Host, &r.Code, &r.Enhanced, &r.Detail, &r.Reason,
 			&r.Kind, &r.Sender, &r.MailboxID, &r.CustomerID, &r.EnvelopeID, &r.MessageID, &r.Subject, &r.Size, &r.CreatedAt, &r.ExpiresAt, &r.Trying)
 	})
 }

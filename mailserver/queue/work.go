@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/postchi/postchi/mailserver/outbound"
@@ -16,38 +17,44 @@ import (
 // retryWrite is the pause before a result is written once more that the database did not take.
 const retryWrite = 500 * time.Millisecond
 
-// work claims what a flow has due, and tries it. dry says that nothing was left.
-func (q *Queue) work(ctx context.Context, f *flow) (dry bool) {
-	if q.noRoom(f.to) {
-		q.schedule.busy(f.to)
-		return false
+// relayPause is how long messages wait when as many connections to a relay are open as may be.
+const relayPause = time.Second
+
+// work claims what a flow has due, and tries it.
+func (q *Queue) work(ctx context.Context, t *turn) {
+	if q.noRoom(t.to) {
+		q.schedule.busy(t.to)
+		return
 	}
-	taken, more, err := q.take(ctx, f)
+	taken, more, err := q.take(ctx, t.flow)
 	if err != nil {
 		if ctx.Err() == nil {
 			q.quiet(true, err)
-			q.schedule.busy(f.to)
+			q.schedule.busy(t.to)
 		}
-		return false
+		return
 	}
+	q.schedule.looked(t, more)
+	q.poke()
 	defer q.claims.drop(taken)
 	items, err := q.items(ctx, taken)
 	if err != nil {
-		q.schedule.busy(f.to)
-		q.back(ctx, taken)
-		return false
+		q.schedule.busy(t.to)
+		q.back(ctx, taken, 0)
+		q.schedule.again(t)
+		return
 	}
 	groups := grouped(taken)
+	w := &worker{Queue: q, to: t.to}
 	for i, group := range groups {
-		if !q.group(ctx, f, items[group[0].QueueID], group) {
-			for _, rest := range groups[i:] {
-				q.back(ctx, rest)
-			}
-			return false
+		pause, ok := w.group(ctx, items[group[0].QueueID], group)
+		if !ok {
+			q.back(ctx, slices.Concat(groups[i:]...), pause)
+			q.schedule.again(t)
+			return
 		}
 		q.claims.drop(group)
 	}
-	return !more
 }
 
 // noRoom reports whether a destination was busy, and is still: then nothing is claimed for it, since
@@ -58,11 +65,11 @@ func (q *Queue) noRoom(d *destination) bool {
 	return ok && len(full) > 0 && !client.Free(full)
 }
 
-// back gives claims back whose recipients were not tried.
-func (q *Queue) back(ctx context.Context, some []*claim) {
+// back gives claims back whose recipients were not tried; they are due after a pause.
+func (q *Queue) back(ctx context.Context, some []*claim, pause time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	if err := q.giveBack(ctx, some, models.At(q.now())); err != nil {
+	if err := q.giveBack(ctx, some, models.At(q.now().Add(pause))); err != nil {
 		q.log.Debug("claims not given back", "err", err) // they run out
 	}
 }
@@ -78,12 +85,22 @@ func grouped(taken []*claim) (groups [][]*claim) {
 	return groups
 }
 
-// group does what is due for one message and the recipients of one flow. It returns false if
-// nothing was done, and the destination is to rest.
-func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, group []*claim) bool {
+// worker is one turn's work for a destination.
+type worker struct {
+	*Queue
+	to *destination
+
+	// The route of the message before: those of a flow leave the same way.
+	mailbox, domain models.ID
+	route           *outbound.Route
+}
+
+// group does what is due for one message and the recipients of one flow. It is not ok if nothing
+// was done, and all is to rest for a pause.
+func (w *worker) group(ctx context.Context, item *models.QueueItem, group []*claim) (pause time.Duration, ok bool) {
 	if item == nil {
-		q.log.Error("recipients in the queue without their message", "queue_id", group[0].QueueID)
-		return true // their claims run out; they are shown to whoever looks at the queue
+		w.log.Error("recipients in the queue without their message", "queue_id", group[0].QueueID)
+		return 0, true // their claims run out; they are shown to whoever looks at the queue
 	}
 	var due, told, held []*claim
 	for _, c := range group {
@@ -97,42 +114,85 @@ func (q *Queue) group(ctx context.Context, f *flow, item *models.QueueItem, grou
 		}
 	}
 	if len(held) > 0 {
-		q.keepHeld(ctx, item, held)
+		w.keepHeld(ctx, item, held)
 	}
 	if len(told) > 0 {
-		q.report(ctx, item, told)
+		w.report(ctx, item, told)
 	}
 	if len(due) == 0 {
-		return true
+		return 0, true
 	}
 	if ctx.Err() != nil {
-		return false
+		return 0, false
 	}
-	if why, down := q.schedule.isDown(f.to); down {
-		q.settle(ctx, item, due, same(why, len(due)))
-		return true
+	return w.send(ctx, item, due)
+}
+
+// send makes an attempt and writes what came of it. What is learned of a relay is not taken for
+// the destination's, where the mail of others goes too.
+func (w *worker) send(ctx context.Context, item *models.QueueItem, due []*claim) (pause time.Duration, ok bool) {
+	route, err := w.routeOf(ctx, item)
+	if err != nil {
+		w.log.Warn("route not found", "queue_id", item.ID, "err", err)
+		w.settle(ctx, item, due, same(outbound.Result{Enhanced: "4.3.0", Reason: outbound.ReasonRoute, Text: "how the message leaves cannot be found out at the moment"}, len(due)))
+		return 0, true
 	}
-	a := q.attempt(ctx, item, due)
+	direct := route.Relay == nil
+	if why, down := w.schedule.isDown(w.to); down && direct {
+		w.settle(ctx, item, due, same(why, len(due)))
+		return 0, true
+	}
+	a := w.attempt(ctx, item, route, due)
+	if abandoned(a.Results) && !a.Busy {
+		return 0, false // by ourselves: that is no attempt
+	}
+	if !direct {
+		if a.Busy {
+			return relayPause, false
+		}
+	} else if !w.learn(a) {
+		return 0, false
+	}
+	w.settle(ctx, item, due, a.Results)
+	return 0, true
+}
+
+// learn notes what an attempt says of the destination. False if it says nothing of the message.
+func (w *worker) learn(a *outbound.Attempt) bool {
 	if !a.Busy {
 		a.BusyAt = nil // another host had room
 	}
-	q.schedule.fullAt(f.to, a.BusyAt)
+	w.schedule.fullAt(w.to, a.BusyAt)
 	switch {
 	case a.Busy:
-		q.schedule.busy(f.to)
+		w.schedule.busy(w.to)
 		return false
-	case abandoned(a.Results):
-		return false // by ourselves: that is no attempt
 	case a.Unreached && a.Results[0].Status == outbound.Deferred:
-		if !q.schedule.unreached(f.to, a.Results[0]) {
-			q.schedule.busy(f.to)
+		if !w.schedule.unreached(w.to, a.Results[0]) {
+			w.schedule.busy(w.to)
 			return false
 		}
 	case !a.Unreached && answered(a.Results):
-		q.schedule.succeeded(f.to)
+		w.schedule.succeeded(w.to)
 	}
-	q.settle(ctx, item, due, a.Results)
 	return true
+}
+
+// routeOf finds out how a message leaves.
+func (w *worker) routeOf(ctx context.Context, item *models.QueueItem) (*outbound.Route, error) {
+	if w.route != nil && w.mailbox == item.MailboxID && w.domain == item.DomainID {
+		return w.route, nil
+	}
+	route := &outbound.Route{}
+	if w.config.Routes != nil {
+		found, err := w.config.Routes.Route(ctx, item.MailboxID, item.DomainID)
+		if err != nil {
+			return nil, err
+		}
+		route = &found
+	}
+	w.mailbox, w.domain, w.route = item.MailboxID, item.DomainID, route
+	return route, nil
 }
 
 // keepHeld holds recipients whose mailbox was held while they were not marked: by another process,
@@ -188,7 +248,7 @@ func answered(results []outbound.Result) bool {
 }
 
 // attempt sends a message to some of its recipients, all of one domain.
-func (q *Queue) attempt(ctx context.Context, item *models.QueueItem, due []*claim) *outbound.Attempt {
+func (q *Queue) attempt(ctx context.Context, item *models.QueueItem, route *outbound.Route, due []*claim) *outbound.Attempt {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // a shutdown waits for it, and cuts it in the end
 	defer cancel()
 	stop := context.AfterFunc(q.cutting, cancel)
@@ -200,7 +260,7 @@ func (q *Queue) attempt(ctx context.Context, item *models.QueueItem, due []*clai
 	}
 	defer blob.Close()
 	m := &outbound.Message{
-		Domain: due[0].Domain, MailboxID: item.MailboxID, DomainID: item.DomainID, Sender: item.Sender, Ret: item.Ret, EnvID: item.EnvID,
+		Domain: due[0].Domain, Route: *route, Sender: item.Sender, Ret: item.Ret, EnvID: item.EnvID,
 		Prefix: item.Prefix, Body: blob, Size: blob.Size(), Recipients: make([]outbound.Recipient, len(due)),
 		Hold: func() error {
 			for _, c := range due {
