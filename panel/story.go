@@ -76,7 +76,7 @@ var looks = map[models.EventKind][2]string{
 }
 
 // badNews are the words of what a sender is told that he does not like to hear.
-var badNews = []string{"returned.failed", "returned.delayed"}
+var badNews = []string{"returned.failed", "returned.delayed", "returned.untold"}
 
 func lookOf(kind models.EventKind) (icon, class string) {
 	if l, ok := looks[kind]; ok {
