@@ -211,7 +211,9 @@ func benchText(size int) string {
 // benchKeys is what signs: every domain has these keys.
 type benchKeys []models.DKIMKey
 
-func (k benchKeys) SigningKeys(context.Context, string) ([]models.DKIMKey, error) { return k, nil }
+func (k benchKeys) SigningKeys(context.Context, string, models.ID) ([]models.DKIMKey, error) {
+	return k, nil
+}
 
 // open is a box that hides nothing.
 type openBox struct{}

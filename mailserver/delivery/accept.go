@@ -26,7 +26,8 @@ func (d *Delivery) Accept(ctx context.Context, e Envelope, body Body) error {
 	if len(p.local) == 0 && len(p.items) == 0 {
 		return models.Errorf(models.Denied, "forward.suspect", "The message looks like spam or forged mail, and is not forwarded to other servers.")
 	}
-	if err := d.sign(ctx, &e, p, body); err != nil {
+	_, _, customer := e.owner()
+	if err := d.sign(ctx, &e, customer, p, body); err != nil {
 		return err
 	}
 	prepared, err := d.config.Blobs.Prepare(ctx, io.NewSectionReader(body, 0, body.Size()), body.Size())
@@ -82,12 +83,13 @@ func (d *Delivery) committed(p *plan) {
 }
 
 // sign signs what an account of ours sends to other servers, as it leaves: the domain of the
-// checked From answers for it. Mail of others that is forwarded keeps the signatures it has.
-func (d *Delivery) sign(ctx context.Context, e *Envelope, p *plan, body Body) error {
+// checked From answers for it, if it is the customer's. Mail of others that is forwarded keeps
+// the signatures it has.
+func (d *Delivery) sign(ctx context.Context, e *Envelope, customer models.ID, p *plan, body Body) error {
 	if len(p.items) == 0 || d.config.Signer == nil || e.Author == "" {
 		return nil
 	}
-	fields, err := d.config.Signer.Sign(ctx, e.Author, body, body.Size())
+	fields, err := d.config.Signer.Sign(ctx, e.Author, customer, body, body.Size())
 	if err != nil {
 		return models.Unavailablef(err, "The message could not be signed.")
 	}

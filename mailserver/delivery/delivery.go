@@ -75,9 +75,9 @@ type Queue interface {
 }
 
 // Signer makes DKIM-Signature fields for a message as it goes out, each ended with CRLF; nil for
-// a domain that is not ours or has no key.
+// a domain that has no key or is not this customer's (0 = the server's own message: any of ours).
 type Signer interface {
-	Sign(ctx context.Context, domain string, r io.ReaderAt, size int64) ([]byte, error)
+	Sign(ctx context.Context, domain string, customer models.ID, r io.ReaderAt, size int64) ([]byte, error)
 }
 
 // Events takes the lines of the trace. Record never blocks.

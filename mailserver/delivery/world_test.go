@@ -38,7 +38,7 @@ type world struct {
 // signer signs with a word.
 type signer struct{}
 
-func (signer) Sign(_ context.Context, domain string, r io.ReaderAt, size int64) ([]byte, error) {
+func (signer) Sign(_ context.Context, domain string, _ models.ID, r io.ReaderAt, size int64) ([]byte, error) {
 	if domain != "example.com" {
 		return nil, nil
 	}

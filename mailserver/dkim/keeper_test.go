@@ -79,7 +79,7 @@ func (m *memory) RetireKeys(_ context.Context, before models.Micros, _ int) (n i
 	return n, nil
 }
 
-func (m *memory) SigningKeys(ctx context.Context, domain string) (out []models.DKIMKey, _ error) {
+func (m *memory) SigningKeys(ctx context.Context, domain string, _ models.ID) (out []models.DKIMKey, _ error) {
 	for _, d := range m.domains {
 		if d.Name == domain {
 			keys, _ := m.Keys(ctx, d.ID)
@@ -203,7 +203,7 @@ func TestAYearOfRotation(t *testing.T) {
 				continue
 			}
 			text := strings.ReplaceAll(messages["plain"], "example.com", o.name)
-			fields, err := s.Sign(ctx, o.name, strings.NewReader(text), int64(len(text)))
+			fields, err := s.Sign(ctx, o.name, 0, strings.NewReader(text), int64(len(text)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +289,7 @@ func TestKeysInTheDatabase(t *testing.T) {
 		}
 		signing := func(want ...string) {
 			t.Helper()
-			keys, err := s.SigningKeys(ctx, name)
+			keys, err := s.SigningKeys(ctx, name, 0)
 			var got []string
 			for _, key := range keys {
 				got = append(got, key.Selector)

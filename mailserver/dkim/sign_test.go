@@ -47,7 +47,7 @@ type ring struct {
 	keys   []models.DKIMKey
 }
 
-func (r ring) SigningKeys(_ context.Context, domain string) ([]models.DKIMKey, error) {
+func (r ring) SigningKeys(_ context.Context, domain string, _ models.ID) ([]models.DKIMKey, error) {
 	if domain != r.domain {
 		return nil, nil
 	}
@@ -85,7 +85,7 @@ func (r ring) signer() *Signer {
 
 func (r ring) sign(t testing.TB, message string) string {
 	t.Helper()
-	fields, err := r.signer().Sign(context.Background(), r.domain, strings.NewReader(message), int64(len(message)))
+	fields, err := r.signer().Sign(context.Background(), r.domain, 0, strings.NewReader(message), int64(len(message)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestWhatIsSignedCannotChange(t *testing.T) {
 
 func TestOthersAreNotSigned(t *testing.T) {
 	r := newRing(t)
-	fields, err := r.signer().Sign(context.Background(), "example.net", strings.NewReader(messages["plain"]), 10)
+	fields, err := r.signer().Sign(context.Background(), "example.net", 0, strings.NewReader(messages["plain"]), 10)
 	if fields != nil || err != nil {
 		t.Fatal(string(fields), err)
 	}
@@ -227,7 +227,7 @@ func TestGolden(t *testing.T) {
 		fmt.Fprintf(&out, "%s %s\r\n", r.keys[i].Selector, Text(&r.keys[i]))
 	}
 	for _, name := range []string{"plain", "space lines", "twice", "list"} {
-		fields, err := s.Sign(context.Background(), r.domain, strings.NewReader(messages[name]), int64(len(messages[name])))
+		fields, err := s.Sign(context.Background(), r.domain, 0, strings.NewReader(messages[name]), int64(len(messages[name])))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +271,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 	cost := func(size int64) uint64 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		if _, err := s.Sign(context.Background(), "example.com", endless{size}, size); err != nil {
+		if _, err := s.Sign(context.Background(), "example.com", 0, endless{size}, size); err != nil {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)
@@ -316,7 +316,7 @@ func BenchmarkSign(b *testing.B) {
 			s := ring{r.domain, r.keys[i : i+1]}.signer()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := s.Sign(context.Background(), r.domain, strings.NewReader(message), int64(len(message))); err != nil {
+				if _, err := s.Sign(context.Background(), r.domain, 0, strings.NewReader(message), int64(len(message))); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -326,7 +326,7 @@ func BenchmarkSign(b *testing.B) {
 	b.Run("both", func(b *testing.B) {
 		s := r.signer()
 		for b.Loop() {
-			if _, err := s.Sign(context.Background(), r.domain, strings.NewReader(message), int64(len(message))); err != nil {
+			if _, err := s.Sign(context.Background(), r.domain, 0, strings.NewReader(message), int64(len(message))); err != nil {
 				b.Fatal(err)
 			}
 		}

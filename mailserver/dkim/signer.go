@@ -17,9 +17,10 @@ const maxOpen = 2000
 // SignerConfig is what a Signer needs. Keys and Box must be set.
 type SignerConfig struct {
 	Keys interface {
-		// SigningKeys returns the active keys of an active domain; none for any other name. It
-		// is asked for each message, so it remembers; it notices a change of any process.
-		SigningKeys(ctx context.Context, domain string) ([]models.DKIMKey, error)
+		// SigningKeys returns the active keys of an active domain of a customer (0 = of anybody);
+		// none for any other name. It is asked for each message, so it remembers; it notices a
+		// change of any process.
+		SigningKeys(ctx context.Context, domain string, customer models.ID) ([]models.DKIMKey, error)
 	}
 	Box Box
 	Now func() time.Time // nil = time.Now
@@ -47,10 +48,11 @@ func NewSigner(config SignerConfig) *Signer {
 
 // Sign returns the DKIM-Signature fields, CRLF at the end of each, that go in front of a
 // message of size bytes that leaves in the name of a domain (A-label, lower case): one for
-// each active key. Without any, be it that the domain is not ours, it returns nil and no
-// error. Errors: Unavailable, and those of reading r.
-func (s *Signer) Sign(ctx context.Context, domain string, r io.ReaderAt, size int64) ([]byte, error) {
-	keys, err := s.config.Keys.SigningKeys(ctx, domain)
+// each active key. customer is whose message it is: nobody gets a signature of another's domain;
+// 0 is the server itself. Without any key, be it that the domain is not ours, it returns nil and
+// no error. Errors: Unavailable, and those of reading r.
+func (s *Signer) Sign(ctx context.Context, domain string, customer models.ID, r io.ReaderAt, size int64) ([]byte, error) {
+	keys, err := s.config.Keys.SigningKeys(ctx, domain, customer)
 	if err != nil || len(keys) == 0 {
 		return nil, err
 	}

@@ -47,27 +47,40 @@ func (s *Store) DeleteKeys(ctx context.Context, domain models.ID) error {
 	})
 }
 
-// SigningKeys returns the keys that sign for a domain's normalized name, RSA first; none if it
-// is not an active domain of ours. The answer may be as old as that of db.Recent, and must not
-// be changed.
-func (s *Store) SigningKeys(ctx context.Context, domain string) ([]models.DKIMKey, error) {
-	if db.TxOf(ctx) != nil {
-		return s.signingKeys(ctx, domain)
-	}
-	return s.signing.Get(domain, func() ([]models.DKIMKey, error) { return s.signingKeys(ctx, domain) })
+// ring is the keys that sign for a domain, and whose it is.
+type ring struct {
+	customer models.ID
+	keys     []models.DKIMKey
 }
 
-func (s *Store) signingKeys(ctx context.Context, domain string) (keys []models.DKIMKey, err error) {
-	err = s.each(ctx, `SELECT dkim_keys.id, dkim_keys.algorithm, dkim_keys.selector, dkim_keys.sealed
+// SigningKeys returns the keys that sign for a domain's normalized name, RSA first; none if it
+// is not an active domain of this customer (0 = of anybody: the server itself signs). The answer
+// may be as old as that of db.Recent, and must not be changed.
+func (s *Store) SigningKeys(ctx context.Context, domain string, customer models.ID) ([]models.DKIMKey, error) {
+	var r ring
+	var err error
+	if db.TxOf(ctx) != nil {
+		r, err = s.signingKeys(ctx, domain)
+	} else {
+		r, err = s.signing.Get(domain, func() (ring, error) { return s.signingKeys(ctx, domain) })
+	}
+	if err != nil || customer != 0 && customer != r.customer {
+		return nil, err
+	}
+	return r.keys, nil
+}
+
+func (s *Store) signingKeys(ctx context.Context, domain string) (r ring, err error) {
+	err = s.each(ctx, `SELECT domains.customer_id, dkim_keys.id, dkim_keys.algorithm, dkim_keys.selector, dkim_keys.sealed
 		FROM domains JOIN dkim_keys ON dkim_keys.domain_id = domains.id
 		WHERE domains.active_name = ? AND dkim_keys.state = 'active'`, []any{domain}, func(rows *sql.Rows) error {
 		k := models.DKIMKey{State: models.DKIMActive}
-		err := rows.Scan(&k.ID, &k.Algorithm, &k.Selector, &k.Sealed)
-		keys = append(keys, k)
+		err := rows.Scan(&r.customer, &k.ID, &k.Algorithm, &k.Selector, &k.Sealed)
+		r.keys = append(r.keys, k)
 		return err
 	})
 	// Some receivers give up at the first signature that they cannot read; all can read RSA.
-	slices.SortFunc(keys, func(a, b models.DKIMKey) int {
+	slices.SortFunc(r.keys, func(a, b models.DKIMKey) int {
 		if (a.Algorithm == models.DKIMRSA) != (b.Algorithm == models.DKIMRSA) {
 			if a.Algorithm == models.DKIMRSA {
 				return -1
@@ -76,7 +89,7 @@ func (s *Store) signingKeys(ctx context.Context, domain string) (keys []models.D
 		}
 		return int(a.ID - b.ID)
 	})
-	return keys, failed("signing keys", err)
+	return r, failed("signing keys", err)
 }
 
 // DomainsWithoutKeys returns up to limit domains that have no DKIM key at all.

@@ -204,6 +204,11 @@ func TestSenderAddresses(t *testing.T) {
 		f.addAlias(f.domain, "round", models.AliasPlain, "nest@example.com", "round@example.com")
 		f.addAlias(f.domain, "team", models.AliasGroup, "sara@example.com")
 		f.addAlias(stranger, "ceo", models.AliasPlain, "sara@example.com")
+		bank := f.addDomain(f.customer, "bank.example", false) // claimed, not proven
+		f.addAlias(bank, "ceo", models.AliasPlain, "sara@example.com")
+		other := f.addDomain(f.customer, "other.example", true)
+		other.AliasOf = &bank.ID
+		f.ok(f.change(f.ctx, db.ChangedDomain, other.ID, saving(other)))
 		off := f.addAlias(f.domain, "off", models.AliasPlain, "sara@example.com")
 		off.Off = true
 		f.ok(f.change(f.ctx, db.ChangedDomain, f.domain.ID, saving(off)))
@@ -213,6 +218,13 @@ func TestSenderAddresses(t *testing.T) {
 		slices.Sort(got)
 		want := []string{"info@example.com", "info@example.ir", "nest@example.com", "nest@example.ir", "round@example.com", "round@example.ir", "sara@example.ir"}
 		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q %v", got, err)
+		}
+		// Who loses a domain loses its names; a mailbox in it has none but its own.
+		f.domain.ActiveName, f.domain.State = nil, models.DomainPending
+		f.ok(f.UpdateDomain(f.ctx, f.domain))
+		f.addAlias(other, "x", models.AliasPlain, "ceo@bank.example")
+		if got, err := f.SenderAddresses(f.ctx, a); err != nil || len(got) != 0 {
 			t.Errorf("%q %v", got, err)
 		}
 	})

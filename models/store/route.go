@@ -65,6 +65,11 @@ func (w *walk) address(addr address.Address, f from) error {
 	case d == nil:
 		return w.elsewhere(addr, f)
 	}
+	if f.depth > 0 && d.customer != f.CustomerID && !f.outside {
+		// It was the customer's own when it was added, and is another's now: nobody has agreed.
+		w.step(f, name, models.StepUnverified, "", "")
+		return nil
+	}
 	if d, addr, err = w.realDomain(d, addr, f); err != nil {
 		return err
 	}

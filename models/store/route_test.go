@@ -215,3 +215,55 @@ func TestRoutesFollowChanges(t *testing.T) {
 func saving(record any) func(*gorm.DB) error {
 	return func(g *gorm.DB) error { return g.Save(record).Error }
 }
+
+// What was the customer's own when it was chosen goes nowhere without consent once the domain is
+// another's, catch-alls and aliases of aliases included.
+func TestNobodyIsLedToAnotherCustomer(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		bank := f.addDomain(f.addCustomer("Bank"), "bank.example", true)
+		f.addMailbox(bank, "boss", nil)
+		f.addMailbox(f.addDomain(f.customer, "bank.example", false), "boss", nil)
+		sara := f.addMailbox(f.domain, "sara", nil)
+		f.addAlias(f.domain, "direct", models.AliasPlain, "boss@bank.example")
+		f.addAlias(f.domain, "both", models.AliasPlain, "direct@example.com", "sara@example.com", "boss@bank.example")
+		f.addAlias(f.domain, "agreed", models.AliasPlain, "!boss@bank.example")
+		f.addAlias(f.domain, "asked", models.AliasPlain, "?boss@bank.example")
+		f.addTargets(sara.ID, f.domain, "boss@bank.example")
+		f.domain.CatchAll = "boss@bank.example"
+		f.ok(f.UpdateDomain(f.ctx, f.domain))
+		for local, want := range map[string]string{
+			"direct": "", "both": "sara@example.com", "agreed": "boss@bank.example", "asked": "", "sara": "sara@example.com", "nobody": "",
+		} {
+			r, err := f.Route(f.ctx, address.Address{Local: local, Domain: "example.com"})
+			if got := ends(r); got != want || want == "" && !models.Is(err, models.NotFound) {
+				t.Errorf("%s: %q %v, want %q", local, got, err, want)
+			}
+		}
+	})
+}
+
+// Keys sign for whose domain it is now, and for the server itself.
+func TestSigningKeysAreTheCustomersOwn(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		thief := f.addCustomer("Thief")
+		claim := f.addDomain(thief, "example.com", false)
+		for _, d := range []*models.Domain{f.domain, claim} {
+			f.ok(f.InsertKeys(f.ctx, []models.DKIMKey{{ID: f.NewID(), DomainID: d.ID, Algorithm: models.DKIMRSA, Selector: "p1r", State: models.DKIMActive, Public: "x", Sealed: "x"}}))
+		}
+		sign := func(customer models.ID, want int) {
+			t.Helper()
+			if keys, err := f.SigningKeys(f.ctx, "example.com", customer); err != nil || len(keys) != want {
+				t.Errorf("%v: %d keys, %v", customer, len(keys), err)
+			}
+		}
+		sign(f.customer.ID, 1)
+		sign(thief.ID, 0)
+		sign(0, 1)
+		f.domain.ActiveName, f.domain.State = nil, models.DomainPending
+		f.ok(f.UpdateDomain(f.ctx, f.domain))
+		claim.ActiveName, claim.State = &claim.Name, models.DomainActive
+		f.ok(f.UpdateDomain(f.ctx, claim))
+		sign(f.customer.ID, 0)
+		sign(thief.ID, 1)
+	})
+}

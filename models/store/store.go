@@ -40,7 +40,7 @@ type Store struct {
 
 	routes   *db.Recent[address.Address, *models.Route]
 	accounts *db.Recent[models.ID, models.Account] // of mailboxes
-	signing  *db.Recent[string, []models.DKIMKey]  // of domains
+	signing  *db.Recent[string, ring]              // of domains
 }
 
 // New returns the store on an open, migrated database. A nil log drops gorm's warnings.
@@ -68,7 +68,7 @@ func New(d *db.DB, log *slog.Logger) (*Store, error) {
 	return &Store{
 		d: d, gorm: g, budget: traceBudget, stmts: map[string]*sql.Stmt{},
 		routes: db.NewRecent[address.Address, *models.Route](d), accounts: db.NewRecent[models.ID, models.Account](d),
-		signing: db.NewRecent[string, []models.DKIMKey](d),
+		signing: db.NewRecent[string, ring](d),
 	}, nil
 }
 
