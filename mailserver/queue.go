@@ -26,6 +26,7 @@ type Outbound struct {
 
 	Hostname       string     // in EHLO; "" = the server's
 	Port           int        // of other servers; 0 = 25
+	PolicyPort     int        // of the web servers with their MTA-STS policies; 0 = 443
 	Private        bool       // hosts may have private addresses
 	Source         netip.Addr // that connections come from, unless the domain has one; invalid = any
 	Own            []netip.AddrPort
@@ -55,7 +56,7 @@ func (s *Server) openQueue() {
 	if hostname == "" {
 		hostname = c.Hostname
 	}
-	s.policies = mtasts.New(mtasts.Config{DB: c.DB, Resolver: o.Resolver, Roots: o.Roots, Private: o.Private, Log: c.Log})
+	s.policies = mtasts.New(mtasts.Config{DB: c.DB, Resolver: o.Resolver, Roots: o.Roots, Port: o.PolicyPort, Private: o.Private, Log: c.Log})
 	s.outbound = outbound.New(outbound.Config{
 		Resolver: o.Resolver, Policies: s.policies, Hostname: hostname, Names: []string{c.Hostname}, Port: o.Port, Private: o.Private, Own: o.Own, Roots: o.Roots, Log: c.Log,
 	})

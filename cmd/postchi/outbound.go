@@ -20,6 +20,7 @@ type OutboundConfig struct {
 	Enabled        bool   `toml:"enabled" env:"ENABLED"`
 	Private        bool   `toml:"private" env:"PRIVATE"`
 	Port           int    `toml:"port" env:"PORT"`
+	PolicyPort     int    `toml:"policy_port" env:"POLICY_PORT"`
 	Hostname       string `toml:"hostname" env:"HOSTNAME"`
 	Source         string `toml:"source" env:"SOURCE"`
 	Authority      string `toml:"authority" env:"AUTHORITY"`
@@ -39,7 +40,7 @@ type QueueConfig struct {
 }
 
 func outboundDefaults() (OutboundConfig, QueueConfig) {
-	return OutboundConfig{Enabled: true, Port: 25, Concurrency: 300, PerDestination: 10, SmarthostSecurity: "starttls"},
+	return OutboundConfig{Enabled: true, Port: 25, PolicyPort: 443, Concurrency: 300, PerDestination: 10, SmarthostSecurity: "starttls"},
 		QueueConfig{
 			Retry:    []time.Duration{5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour},
 			Lifetime: 5 * 24 * time.Hour, ReportLifetime: 24 * time.Hour, WarnAfter: 4 * time.Hour,
@@ -47,8 +48,10 @@ func outboundDefaults() (OutboundConfig, QueueConfig) {
 }
 
 func (o *OutboundConfig) check(bad func(string, ...any)) {
-	if o.Port < 1 || o.Port > 65535 {
-		bad("outbound.port is %d; it can be 1 to 65535", o.Port)
+	for key, port := range map[string]int{"port": o.Port, "policy_port": o.PolicyPort} {
+		if port < 1 || port > 65535 {
+			bad("outbound.%s is %d; it can be 1 to 65535", key, port)
+		}
 	}
 	if o.Hostname != "" {
 		if host, err := address.ParseDomain(o.Hostname); err != nil {
@@ -139,7 +142,7 @@ func (s *server) outboundConfig() *mailserver.Outbound {
 		return nil
 	}
 	o := &mailserver.Outbound{
-		Resolver: s.resolver, Relays: s.store, Unseal: s.secrets.Unseal, Hostname: c.Outbound.Hostname, Port: c.Outbound.Port, Private: c.Outbound.Private,
+		Resolver: s.resolver, Relays: s.store, Unseal: s.secrets.Unseal, Hostname: c.Outbound.Hostname, Port: c.Outbound.Port, PolicyPort: c.Outbound.PolicyPort, Private: c.Outbound.Private,
 		Own: ownAddresses(s.bound["mx"]), Concurrency: c.Outbound.Concurrency, PerDestination: c.Outbound.PerDestination, Plan: c.Queue.plan(),
 		Alone: s.db.Dialect() == db.SQLite || !c.Blob.Shared,
 	}

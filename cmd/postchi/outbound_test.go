@@ -24,6 +24,7 @@ func TestOutboundConfig(t *testing.T) {
 	t.Setenv("POSTCHI_QUEUE_RETRY", "1s")
 	_, err = loadConfig(writeConfig(t, goodConfig+`[outbound]
 port = 0
+policy_port = 65536
 source = "mail"
 concurrency = 0
 smarthost = "user:secret@host:port:x"
@@ -35,7 +36,7 @@ lifetime = "1m"
 	if err == nil {
 		t.Fatal("taken")
 	}
-	for _, want := range []string{"outbound.port", "outbound.source", "outbound.concurrency", "queue.retry has 1s", "queue.lifetime"} {
+	for _, want := range []string{"outbound.port", "outbound.policy_port is 65536", "outbound.source", "outbound.concurrency", "queue.retry has 1s", "queue.lifetime"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not among the mistakes:\n%v", want, err)
 		}

@@ -32,6 +32,9 @@ const (
 	// refreshAfter is the age at which a policy is fetched again, if half its life is longer.
 	refreshAfter = 24 * time.Hour
 
+	// findTime bounds a look at database, DNS and web server.
+	findTime = fetchTime + 30*time.Second
+
 	maxRemembered = 10_000
 	maxRefreshed  = 100 // in one round
 )
@@ -82,8 +85,8 @@ func New(c Config) *Cache {
 	}
 }
 
-// Policy is what a domain demands of TLS now; the zero Policy if it demands nothing. Its errors
-// are failures of the database.
+// Policy is what a domain demands of TLS now; the zero Policy if it demands nothing. Its errors,
+// all Unavailable, are failures of the database, and the end of ctx.
 func (c *Cache) Policy(ctx context.Context, domain string) (outbound.Policy, error) {
 	p, err := c.Find(ctx, domain)
 	if err != nil || p == nil || p.Mode != Enforce {
@@ -97,13 +100,26 @@ func (c *Cache) Find(ctx context.Context, domain string) (*Policy, error) {
 	if a, ok := c.recall(domain); ok {
 		return a.policy, nil
 	}
-	found, err, _ := c.flight.Do(domain, func() (any, error) { return c.find(ctx, domain) })
-	if err != nil {
-		return nil, err
+	// Callers share one look. It does not end with the one who began it: what it cannot finish would
+	// be "no policy" to the others.
+	found := c.flight.DoChan(domain, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), findTime)
+		defer cancel()
+		p, err := c.find(ctx, domain)
+		if err == nil {
+			c.remember(domain, p)
+		}
+		return p, err
+	})
+	select {
+	case r := <-found:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*Policy), nil
+	case <-ctx.Done():
+		return nil, models.Unavailablef(ctx.Err(), "The TLS policy of %s is not known yet.", domain)
 	}
-	p := found.(*Policy)
-	c.remember(domain, p)
-	return p, nil
 }
 
 func (c *Cache) recall(domain string) (answer, bool) {
@@ -157,8 +173,8 @@ func (c *Cache) get(ctx context.Context, domain, id string) (*Policy, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return nil, err // that says nothing of the domain
+		if errors.Is(ctx.Err(), context.Canceled) { // of the refresh: that says nothing of the domain
+			return nil, err
 		}
 		if len(c.failed) >= maxRemembered {
 			clear(c.failed)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postchi/postchi/mailserver/outbound/mxtest"
+	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
 	"github.com/postchi/postchi/models/db/dbtest"
 )
@@ -113,6 +114,7 @@ type web struct {
 	status  int
 	asked   int
 	addr    string
+	gate    chan struct{} // answers wait for it; nil = they do not
 }
 
 func (w *web) LookupTXT(_ context.Context, name string) ([]string, error) {
@@ -141,6 +143,9 @@ func (w *web) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/.well-known/mta-sts.txt" || r.Host != "mta-sts.mx.test" {
 		http.NotFound(out, r)
 		return
+	}
+	if w.gate != nil {
+		<-w.gate
 	}
 	out.Header().Set("Content-Type", w.kind)
 	if w.status == http.StatusFound {
@@ -225,6 +230,39 @@ func TestCache(t *testing.T) {
 		}
 		if p, err := c.Policy(t.Context(), "other.test"); err != nil || p.Enforce || p.Allows != nil {
 			t.Errorf("%+v, %v", p, err)
+		}
+	})
+}
+
+// Who gives up while a policy is fetched takes nothing from the others: to them it would look as if
+// the domain had no policy, and they would send without verified TLS.
+func TestCallerGivesUp(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w, names, port := openWeb(t)
+		w.gate = make(chan struct{})
+		c := New(Config{DB: d, Resolver: w, Roots: names.Roots, Port: port, Private: true})
+		first, giveUp := context.WithCancel(t.Context())
+		given := make(chan error)
+		go func() {
+			_, err := c.Policy(first, "mx.test")
+			given <- err
+		}()
+		var wg sync.WaitGroup
+		giveUp()
+		if err := <-given; !models.Is(err, models.Unavailable) {
+			t.Errorf("who gives up: %v", err)
+		}
+		for range 5 {
+			wg.Go(func() {
+				if p, err := c.Policy(t.Context(), "mx.test"); err != nil || !p.Enforce {
+					t.Errorf("%+v, %v", p, err)
+				}
+			})
+		}
+		close(w.gate)
+		wg.Wait()
+		if w.set(func() {}); w.asked != 1 {
+			t.Errorf("%d fetches", w.asked)
 		}
 	})
 }
