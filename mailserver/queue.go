@@ -63,12 +63,19 @@ func (s *Server) openQueue() {
 	s.queue = queue.New(queue.Config{
 		DB: c.DB, Blobs: c.Blobs, Routes: &routes{o}, Send: s.outbound, Events: s.trace, Plan: o.Plan, Concurrency: o.Concurrency, PerDestination: o.PerDestination,
 		Open: func(ctx context.Context, blob models.ID) (queue.Message, error) { return c.Blobs.Open(ctx, blob) },
-		Post: func(ctx context.Context, l queue.Letter) error { return s.delivery.Post(ctx, delivery.Letter(l)) },
+		Post: func(ctx context.Context, l queue.Letter) error { return s.delivery.Post(ctx, letter(l)) },
 		OnFailure: func(ctx context.Context, tx *db.Tx, item *models.QueueItem, recipients int64) error {
 			return s.delivery.OnFailure(ctx, tx, item, recipients)
 		},
 		Alone: o.Alone, Panicked: s.panics.Inc, Hostname: c.Hostname, Log: c.Log,
 	})
+}
+
+// letter is a report of the queue as delivery takes it.
+func letter(l queue.Letter) delivery.Letter {
+	return delivery.Letter{
+		Kind: l.Kind, To: l.To, Body: l.Body, Language: l.Language, CustomerID: l.CustomerID, MailboxID: l.MailboxID, EnvelopeID: l.EnvelopeID, Also: l.Also,
+	}
 }
 
 // runQueue sends until ctx ends.

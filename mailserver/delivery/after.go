@@ -148,7 +148,7 @@ func (d *Delivery) report(e *Envelope, c *mime.Contents, body Body) {
 	}
 	report.Header = headerOf(body)
 	letter := Letter{Kind: models.QueueBounce, To: e.Sender.String()}
-	letter.MailboxID, _, letter.CustomerID = e.owner()
+	letter.MailboxID, letter.DomainID, letter.CustomerID = e.owner()
 	if e.Account != nil {
 		report.Language, letter.Language = e.Account.Language, e.Account.Language
 	}

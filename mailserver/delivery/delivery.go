@@ -49,8 +49,10 @@ type Records interface {
 	// Suppressed reports whether an address has refused a mailbox's mail for good.
 	Suppressed(ctx context.Context, mailbox models.ID, address string) (bool, error)
 
-	// Answering is a mailbox's auto-reply; TakeReply is true for the one who may answer a sender.
+	// Answering is a mailbox's auto-reply; Answered reports whether a sender got it after a
+	// moment; TakeReply is true for the one who may answer him, part of the transaction of ctx.
 	Answering(ctx context.Context, mailbox models.ID) (*models.AutoReply, error)
+	Answered(ctx context.Context, mailbox models.ID, sender string, after models.Micros) (bool, error)
 	TakeReply(ctx context.Context, mailbox models.ID, sender string, now, notAfter models.Micros) (bool, error)
 }
 

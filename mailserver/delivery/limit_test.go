@@ -121,6 +121,46 @@ func TestBouncesHoldSending(t *testing.T) {
 	})
 }
 
+// Who is released begins anew: what bounces of before the release does not hold him again, what he
+// sends to another bad list does.
+func TestBouncesCountFromTheRelease(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		var to []string
+		for i := range 60 {
+			to = append(to, fmt.Sprintf("u%d@out.test", i))
+		}
+		fail := func(item models.QueueItem, n int64) bool {
+			t.Helper()
+			w.ok(w.DB.Write(w.ctx, func(ctx context.Context, tx *db.Tx) error { return w.OnFailure(ctx, tx, &item, n) }))
+			w.later()
+			return w.account("sara").Held
+		}
+		release := func() {
+			t.Helper()
+			w.ok(w.store.UpdateMailboxHold(w.ctx, &models.Mailbox{ID: w.account("sara").ID}))
+		}
+		w.ok(w.send("sara@example.com", text, to...))
+		first := w.items()[0]
+		first.CreatedAt = w.Delivery.now()
+		if fail(first, 6) || !fail(first, 1) {
+			t.Fatal("not held where it should be")
+		}
+		w.pass(time.Minute) // the same hour
+		release()
+		if fail(first, 53) {
+			t.Error("held by what was sent before the release")
+		}
+		w.pass(time.Minute)
+		w.ok(w.send("sara@example.com", text, to...))
+		second := first
+		second.CreatedAt = w.Delivery.now()
+		release() // of a mailbox that is not held: nothing is forgotten
+		if fail(second, 6) || fail(first, 5) || !fail(second, 1) {
+			t.Error("what is sent after the release does not count")
+		}
+	})
+}
+
 func TestAFullMailboxIsAskedForSomeDays(t *testing.T) {
 	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
 		id := w.mailbox("full")

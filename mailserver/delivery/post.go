@@ -24,6 +24,8 @@ type Letter struct {
 	Language   string           // "fa", "en" or "" = both
 	CustomerID models.ID        // who may see it in the queue; 0 = nobody but administrators
 	MailboxID  models.ID        // for whom it is sent; 0 = for the server
+	DomainID   models.ID        // whose smarthost and source address it takes; 0 = the mailbox's domain, if there is a mailbox
+	Held       bool             // it waits in the queue with what its mailbox sends
 	EnvelopeID models.ID        // of the message it speaks of, for the trace; 0 = none
 
 	// Also runs in the transaction that stores the letter; an error of it is to undo that. It may
@@ -41,6 +43,9 @@ func (d *Delivery) Post(ctx context.Context, l Letter) error {
 	}
 	route, err := d.letterRoute(ctx, to)
 	if err != nil {
+		return err
+	}
+	if err := d.letterDomain(ctx, &l); err != nil {
 		return err
 	}
 	e := Envelope{ID: l.EnvelopeID, Recipients: []Recipient{{Route: route, Notify: "NEVER"}}}
@@ -119,6 +124,21 @@ func (d *Delivery) letterRoute(ctx context.Context, to address.Address) (*models
 	return &open, nil
 }
 
+// letterDomain finds the domain of the mailbox that a letter is for.
+func (d *Delivery) letterDomain(ctx context.Context, l *Letter) error {
+	if l.DomainID != 0 || l.MailboxID == 0 || d.config.Records == nil {
+		return nil
+	}
+	a, err := d.config.Records.AccountByID(ctx, models.AccountMailbox, l.MailboxID)
+	switch {
+	case err == nil:
+		l.DomainID = a.DomainID
+	case models.Is(err, models.NotFound): // gone meanwhile; the letter is not
+		return nil
+	}
+	return err
+}
+
 // posting makes the rows of the queue and those of the letter's own.
 func (d *Delivery) posting(l *Letter, p *plan) func(context.Context, *db.Tx, models.ID) error {
 	return func(ctx context.Context, tx *db.Tx, blob models.ID) error {
@@ -127,7 +147,7 @@ func (d *Delivery) posting(l *Letter, p *plan) func(context.Context, *db.Tx, mod
 			if l.EnvelopeID != 0 {
 				it.EnvelopeID = l.EnvelopeID
 			}
-			it.Kind, it.MailboxID, it.CustomerID, it.Language, it.Sender = l.Kind, l.MailboxID, l.CustomerID, l.Language, ""
+			it.Kind, it.MailboxID, it.DomainID, it.CustomerID, it.Language, it.Sender, it.Held = l.Kind, l.MailboxID, l.DomainID, l.CustomerID, l.Language, "", l.Held
 			if err := d.config.Queue.Insert(ctx, tx, &it.QueueItem, it.recipients); err != nil {
 				return err
 			}
@@ -153,6 +173,9 @@ func (d *Delivery) recordLetter(l *Letter, p *plan, blob models.ID, c *mime.Cont
 		d.event(line)
 	}
 	line.Kind, line.Words, line.CustomerID, line.MailboxID = models.EventQueued, "queued", l.CustomerID, l.MailboxID
+	if l.Held {
+		line.Kind, line.Words = models.EventHeld, "held"
+	}
 	for _, it := range p.items {
 		line.QueueID = it.ID
 		for i := range it.recipients {

@@ -152,6 +152,64 @@ func TestAutoReplies(t *testing.T) {
 	})
 }
 
+// A reply that could not be stored is not counted as sent: the sender gets it for his next message.
+func TestAnAutoReplyIsNotedWithItsLetter(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		w.autoReply("sara", "")
+		good := w.config.Queue
+		w.config.Queue = brokenQueue{good}
+		w.ok(w.send("bob@there.test", question, "sara@example.com"))
+		w.later()
+		w.config.Queue = good
+		if n := w.count("SELECT COUNT(*) FROM auto_replied"); n != 0 || len(w.items()) != 0 {
+			t.Errorf("%d noted, %d queued", n, len(w.items()))
+		}
+		w.ok(w.send("bob@there.test", question, "sara@example.com"))
+		w.later()
+		if n := w.count("SELECT COUNT(*) FROM auto_replied"); n != 1 || len(w.items()) != 1 {
+			t.Errorf("%d noted, %d queued", n, len(w.items()))
+		}
+		w.exact()
+	})
+}
+
+// brokenQueue takes nothing.
+type brokenQueue struct{ Queue }
+
+func (brokenQueue) Insert(context.Context, *db.Tx, *models.QueueItem, []models.QueueRecipient) error {
+	return errors.New("the database is away")
+}
+
+// An auto-reply goes by the smarthost of its mailbox's domain, and waits while that is held.
+func TestAnAutoReplyBelongsToItsMailbox(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		w.autoReply("sara", "")
+		w.ok(w.send("bob@there.test", question, "sara@example.com"))
+		w.later()
+		if n := w.count("SELECT COUNT(*) FROM queue WHERE kind = 'notice' AND domain_id = ? AND held = 0", w.domain.ID); n != 1 {
+			t.Error("not the domain's")
+		}
+		if held, err := w.store.HoldSending(w.ctx, w.account("sara").ID, "x"); !held || err != nil {
+			t.Fatal(held, err)
+		}
+		w.ok(w.send("eve@there.test", question, "sara@example.com"))
+		w.later()
+		last := w.trail.all[len(w.trail.all)-2]
+		if n := w.count("SELECT COUNT(*) FROM queue_recipients WHERE address = 'eve@there.test' AND held = 1"); n != 1 || last.Kind != models.EventHeld {
+			t.Errorf("not held: %+v", last)
+		}
+		// What the mailbox forwards was sent by others, and goes on; so do reports.
+		w.targets(w.account("sara").ID, "!me@gmail.test")
+		w.ok(w.send("dan@there.test", text, "sara@example.com"))
+		w.ok(w.Post(w.ctx, Letter{Kind: models.QueueBounce, To: "fay@out.test", Body: []byte("From: <x@y.test>\r\n\r\n"), MailboxID: w.account("sara").ID}))
+		for to, kind := range map[string]models.QueueKind{"me@gmail.test": models.QueueForward, "fay@out.test": models.QueueBounce} {
+			if n := w.count("SELECT COUNT(*) FROM queue q JOIN queue_recipients r ON r.queue_id = q.id WHERE q.kind = ? AND r.address = ? AND r.held = 0 AND q.held = 0 AND q.domain_id = ?", string(kind), to, w.domain.ID); n != 1 {
+				t.Errorf("%s is held, or not the domain's", kind)
+			}
+		}
+	})
+}
+
 // isReply checks an answer as it lies in the queue.
 func (w *world) isReply(it models.QueueItem) {
 	w.t.Helper()

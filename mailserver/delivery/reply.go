@@ -3,6 +3,7 @@ package delivery
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/postchi/postchi/mailserver/mime"
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/address"
+	"github.com/postchi/postchi/models/db"
 )
 
 // replyEvery is how long a sender is not answered again (RFC 5230, section 4.2: 7 days).
@@ -114,15 +116,25 @@ func (a *answers) names(r *models.Recipient) bool {
 	return false
 }
 
+// errAnswered undoes an answer that somebody else has given meanwhile.
+var errAnswered = models.Errorf(models.Denied, "reply.answered", "The sender has been answered already.")
+
+// answer sends the auto-reply of one mailbox, unless the sender got one lately. That he got it is
+// noted in the transaction that stores the reply: without one he gets it for his next message. A
+// mailbox whose sending is held answers nobody elsewhere before it is released.
 func (a *answers) answer(ctx context.Context, r *models.Recipient) error {
-	d := a.delivery
-	reply, err := d.config.Records.Answering(ctx, r.MailboxID)
+	d, records := a.delivery, a.delivery.config.Records
+	reply, err := records.Answering(ctx, r.MailboxID)
 	now := d.now()
 	if err != nil || reply.State(now) != models.AutoReplyOn {
 		return err
 	}
-	first, err := d.config.Records.TakeReply(ctx, r.MailboxID, a.sender.Lower().String(), now, now-models.Micros(replyEvery.Microseconds()))
-	if err != nil || !first {
+	to, before := a.sender.Lower().String(), now-models.Micros(replyEvery.Microseconds())
+	if done, err := records.Answered(ctx, r.MailboxID, to, before); err != nil || done {
+		return err
+	}
+	account, err := records.AccountByID(ctx, models.AccountMailbox, r.MailboxID)
+	if err != nil {
 		return err
 	}
 	subject := reply.Subject
@@ -134,9 +146,20 @@ func (a *answers) answer(ctx context.Context, r *models.Recipient) error {
 		Hostname: d.config.Hostname, At: d.config.Now(),
 	})
 	err = d.Post(ctx, Letter{
-		Kind: models.QueueNotice, To: a.sender.String(), Body: message, Language: r.Language, CustomerID: r.CustomerID, MailboxID: r.MailboxID, EnvelopeID: a.envelope,
+		Kind: models.QueueNotice, To: a.sender.String(), Body: message, Language: r.Language, CustomerID: r.CustomerID, MailboxID: r.MailboxID, DomainID: r.DomainID,
+		Held: account.Held, EnvelopeID: a.envelope,
+		Also: func(ctx context.Context, _ *db.Tx) error {
+			first, err := records.TakeReply(ctx, r.MailboxID, to, now, before)
+			if err == nil && !first {
+				err = errAnswered
+			}
+			return err
+		},
 	})
-	if err == nil {
+	switch {
+	case errors.Is(err, errAnswered):
+		return nil
+	case err == nil:
 		d.event(models.Event{
 			At: now, Kind: models.EventReplied, CustomerID: r.CustomerID, MailboxID: r.MailboxID, EnvelopeID: a.envelope, Direction: "out",
 			Sender: r.Mailbox, Recipient: a.sender.String(), Subject: oneLine(subject), Words: "replied",

@@ -57,6 +57,8 @@ CREATE TABLE IF NOT EXISTS limits_used (
     start      BIGINT NOT NULL,
     recipients BIGINT NOT NULL DEFAULT 0,
     bounced    BIGINT NOT NULL DEFAULT 0,
+    recipients_before BIGINT NOT NULL DEFAULT 0,
+    released_at BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (subject_id, period, start),
     KEY limits_used_start (start)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -65,6 +65,8 @@ CREATE TABLE limits_used (
     start      INTEGER NOT NULL,
     recipients INTEGER NOT NULL DEFAULT 0,
     bounced    INTEGER NOT NULL DEFAULT 0,
+    recipients_before INTEGER NOT NULL DEFAULT 0,
+    released_at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (subject_id, period, start)
 );
 

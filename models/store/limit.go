@@ -101,14 +101,15 @@ func (s *Store) SentToday(ctx context.Context, scope models.Scope) (models.Sent,
 }
 
 // CountBounces adds n recipients that were given up to the hour in which their message was
-// accepted, and returns what that hour has. Within Write it is part of that transaction.
+// accepted, and returns what that hour has. What was accepted before the mailbox's sending was
+// released last counts no more. Within Write it is part of that transaction.
 func (s *Store) CountBounces(ctx context.Context, mailbox models.ID, accepted models.Micros, n int64) (recipients, bounced int64, err error) {
 	err = s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		at := []any{mailbox, string(models.PeriodHour), models.PeriodHour.Start(accepted)}
-		if _, err := tx.ExecContext(ctx, "UPDATE limits_used SET bounced = bounced + ? WHERE subject_id = ? AND period = ? AND start = ?", append([]any{n}, at...)...); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE limits_used SET bounced = bounced + ? WHERE released_at < ? AND subject_id = ? AND period = ? AND start = ?", append([]any{n, accepted}, at...)...); err != nil {
 			return err
 		}
-		err := tx.QueryRowContext(ctx, "SELECT recipients, bounced FROM limits_used WHERE subject_id = ? AND period = ? AND start = ?", at...).Scan(&recipients, &bounced)
+		err := tx.QueryRowContext(ctx, "SELECT recipients - recipients_before, bounced FROM limits_used WHERE subject_id = ? AND period = ? AND start = ?", at...).Scan(&recipients, &bounced)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil // counted longer ago than is kept
 		}
@@ -133,6 +134,13 @@ func (s *Store) PruneSending(ctx context.Context, before models.Micros) (n int64
 		return err
 	})
 	return n, failed("prune sending", err)
+}
+
+// forgiveBounces begins the count of a held mailbox's bounces anew: it is about to be released.
+func forgiveBounces(ctx context.Context, tx *db.Tx, mailbox models.ID, now models.Micros) error {
+	_, err := tx.ExecContext(ctx, `UPDATE limits_used SET recipients_before = recipients, bounced = 0, released_at = ? WHERE subject_id = ? AND period = ?
+		AND EXISTS (SELECT 1 FROM mailboxes WHERE id = ? AND held_at <> 0)`, now, mailbox, string(models.PeriodHour), mailbox)
+	return failed("forgive bounces", err)
 }
 
 // HoldSending keeps what a mailbox sends in the queue from now on; false if it is held already.

@@ -84,9 +84,17 @@ func (s *Store) UpdateMailboxPassword(ctx context.Context, m *models.Mailbox) er
 	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "password_hash", "password_at", "updated_at")
 }
 
-// UpdateMailboxHold writes whether sending is held, why, and by whom.
+// UpdateMailboxHold writes whether sending is held, why, and by whom. With the release the count
+// of what bounces begins anew.
 func (s *Store) UpdateMailboxHold(ctx context.Context, m *models.Mailbox) error {
-	return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "held_at", "held_reason", "held_by", "updated_at")
+	return s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if m.HeldAt == 0 {
+			if err := forgiveBounces(ctx, tx, m.ID, models.At(s.d.Now())); err != nil {
+				return err
+			}
+		}
+		return s.updateMailbox(ctx, &mailboxRow{Mailbox: *m}, "held_at", "held_reason", "held_by", "updated_at")
+	})
 }
 
 // UpdateMailboxForward writes whether what is forwarded is kept.

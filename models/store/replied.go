@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
@@ -15,8 +17,19 @@ func (s *Store) Answering(ctx context.Context, mailbox models.ID) (*models.AutoR
 	return found("auto-reply", &a, err)
 }
 
+// Answered reports whether a mailbox has answered a sender after a moment.
+func (s *Store) Answered(ctx context.Context, mailbox models.ID, sender string, after models.Micros) (bool, error) {
+	var one int
+	err := s.row(ctx, "SELECT 1 FROM auto_replied WHERE mailbox_id = ? AND sender = ? AND at > ?", []any{mailbox, models.Clip(sender, 320), after}, &one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, failed("look for auto-reply", err)
+}
+
 // TakeReply notes that a mailbox answers a sender now; false if it has after a moment already.
-// Of several that ask at once, in any process, one gets true.
+// Of several that ask at once, in any process, one gets true. Within Write it is part of that
+// transaction.
 func (s *Store) TakeReply(ctx context.Context, mailbox models.ID, sender string, now, notAfter models.Micros) (first bool, err error) {
 	sender = models.Clip(sender, 320)
 	err = s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
