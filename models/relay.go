@@ -2,6 +2,7 @@ package models
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 )
 
@@ -12,7 +13,7 @@ type RelaySecurity string
 const (
 	RelayTLS      RelaySecurity = "tls"      // from the first byte (RFC 8314), usually port 465
 	RelayStartTLS RelaySecurity = "starttls" // by STARTTLS, without which nothing is sent
-	RelayNone     RelaySecurity = "none"     // in clear; no log-in then
+	RelayNone     RelaySecurity = "none"     // in clear; no log-in then, but at an InnerHost
 )
 
 // The kinds of owners of a relay.
@@ -47,8 +48,16 @@ type RelayRow struct {
 	Owner string `json:"owner"` // name of the domain, address of the mailbox; "" = the server
 }
 
+// InnerHost reports whether a host is this machine or one beside it, as far as can be seen
+// without asking anybody: a loopback or private address, or localhost.
+func InnerHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && (ip.Unmap().IsLoopback() || ip.Unmap().IsPrivate()) || strings.EqualFold(host, "localhost")
+}
+
 // Validate checks everything but the host's name and the secret. Errors: Invalid relay.host,
-// relay.port, relay.security, relay.clear (a log-in without TLS), text.*.
+// relay.port, relay.security, relay.clear (a log-in without TLS at a host that is no InnerHost),
+// text.*.
 func (r *Relay) Validate() error {
 	var bad []error
 	if r.Host == "" || len(r.Host) > 253 || strings.ContainsAny(r.Host, " /@\\\"<>") {
@@ -60,8 +69,8 @@ func (r *Relay) Validate() error {
 	switch r.Security {
 	case RelayTLS, RelayStartTLS:
 	case RelayNone:
-		if r.Username != "" {
-			bad = append(bad, Errorf(Invalid, "relay.clear", "A password must not be sent in clear. Choose TLS or STARTTLS.").On("security"))
+		if r.Username != "" && !InnerHost(r.Host) {
+			bad = append(bad, Errorf(Invalid, "relay.clear", "A password must not cross the internet in clear. Choose TLS or STARTTLS, or name a host inside by its private address.").On("security"))
 		}
 	default:
 		bad = append(bad, Errorf(Invalid, "relay.security", "The security is tls, starttls or none.").On("security"))

@@ -44,7 +44,7 @@ func (p *Panel) setRelay(r *request) error {
 		return err
 	}
 	n := service.NewRelay{Owner: f.text("owner"), Host: f.text("host"), Port: int(min(f.number("port"), 1<<20)),
-		Security: models.RelaySecurity(f.text("security")), Username: f.text("username"), Password: f.raw("password")}
+		Security: models.RelaySecurity(f.text("security")), Username: f.text("username"), Password: f.raw("password"), Clear: f.on("clear")}
 	if f.failed() {
 		return p.relayPage(r, f)
 	}

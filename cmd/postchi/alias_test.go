@@ -109,6 +109,13 @@ func sendingCommands(t *testing.T, in *instance) {
 	}
 	in.must(nil, "relay-secret\n", "relay", "set", "server", "smtp.example:465", "--security", "tls", "--username", "me", "--password-stdin")
 	in.must(nil, "", "relay", "set", sara, "other.example")
+	if out, status := in.command("", "relay", "set", sara, "10.0.0.25", "--security", "none"); status != exitUsage {
+		t.Errorf("%d %s", status, out)
+	}
+	if out, status := in.command("relay-secret\n", "relay", "set", sara, "other.example", "--security", "none", "--in-clear", "--username", "me", "--password-stdin"); status != exitRefused {
+		t.Errorf("%d %s", status, out)
+	}
+	in.must(nil, "", "relay", "set", "route.example", "10.0.0.25", "--security", "none", "--in-clear")
 	out, _ := in.command("", "relay", "list", "--json")
 	if strings.Contains(out, "relay-secret") || !strings.Contains(out, "smtp.example") || !strings.Contains(out, "587") {
 		t.Error(out)

@@ -29,7 +29,7 @@ func (h *house) routing() {
 		Body: "سلام،\nتا پایان هفته در دسترس نیستم. برای کارهای فوری به info@example.com بنویسید.\n\nسارا", EndsAt: models.At(time.Now().AddDate(0, 0, 6))}))
 	h.must(h.b.service.HoldSending(ctx, me, "parisa@example.com", "300 of 310 messages came back"))
 	h.must(h.b.service.SetRelay(ctx, me, service.NewRelay{Host: "smtp.relay.example", Security: models.RelayStartTLS, Username: "postchi", Password: "relay-password-of-the-house"}))
-	h.must(h.b.service.SetRelay(ctx, me, service.NewRelay{Owner: "example.net", Host: "192.0.2.25", Security: models.RelayNone}))
+	h.must(h.b.service.SetRelay(ctx, me, service.NewRelay{Owner: "example.net", Host: "192.0.2.25", Security: models.RelayNone, Clear: true}))
 	h.must(h.b.service.SetAliasOf(ctx, me, "example.net", "example.com"))
 	h.must(h.b.service.SetCatchAll(ctx, me, "example.com", "support"))
 	sara, err := h.b.service.Mailbox(ctx, me, "sara@example.com")

@@ -99,14 +99,20 @@ func (c *cli) askPassword(fd int) (string, error) {
 
 // confirm asks for the word before something that cannot be undone; --yes answers it.
 func (c *cli) confirm(yes bool, word string) error {
-	if yes {
+	return c.agree(yes, "this cannot be undone", "--yes", word)
+}
+
+// agree asks for the word, unless it was agreed by flag, before something of which people should
+// know what it does.
+func (c *cli) agree(agreed bool, what, flag, word string) error {
+	if agreed {
 		return nil
 	}
 	file, ok := c.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return usageError{errors.New("this cannot be undone; add --yes to do it without a question")}
+		return usageError{fmt.Errorf("%s; add %s to do it without a question", what, flag)}
 	}
-	fmt.Fprintf(c.stderr, "This cannot be undone. Type %s to go on: ", word)
+	fmt.Fprintf(c.stderr, "%s. Type %s to go on: ", strings.ToUpper(what[:1])+what[1:], word)
 	line, err := bufio.NewReader(file).ReadString('\n')
 	if err != nil || strings.TrimSpace(line) != word {
 		return models.Errorf(models.Invalid, "confirm", "Nothing was done.")

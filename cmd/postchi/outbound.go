@@ -11,6 +11,7 @@ import (
 	"github.com/postchi/postchi/mailserver"
 	"github.com/postchi/postchi/mailserver/outbound"
 	"github.com/postchi/postchi/mailserver/queue"
+	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/address"
 	"github.com/postchi/postchi/models/db"
 )
@@ -76,8 +77,8 @@ func (o *OutboundConfig) check(bad func(string, ...any)) {
 	}
 	if relay, err := o.smarthost(); err != nil {
 		bad("outbound.smarthost: %v", err)
-	} else if relay != nil && relay.Security == outbound.SecurityNone && relay.Username != "" {
-		bad("outbound.smarthost has a password, which outbound.smarthost_security \"none\" would send in clear")
+	} else if relay != nil && relay.Security == outbound.SecurityNone && relay.Username != "" && !models.InnerHost(relay.Host) {
+		bad("outbound.smarthost has a password, which outbound.smarthost_security \"none\" would send over the internet in clear; only at a private or loopback address it may")
 	}
 }
 
@@ -146,7 +147,9 @@ func (s *server) outboundConfig() *mailserver.Outbound {
 		Own: ownAddresses(s.bound["mx"]), Concurrency: c.Outbound.Concurrency, PerDestination: c.Outbound.PerDestination, Plan: c.Queue.plan(),
 		Alone: s.db.Dialect() == db.SQLite || !c.Blob.Shared,
 	}
-	o.Smarthost, _ = c.Outbound.smarthost() // checked
+	if o.Smarthost, _ = c.Outbound.smarthost(); o.Smarthost != nil && o.Smarthost.Security == outbound.SecurityNone { // checked
+		s.log.Warn("mail goes to the smarthost in clear", "host", o.Smarthost.Host)
+	}
 	if c.Outbound.Source != "" {
 		o.Source, _ = netip.ParseAddr(c.Outbound.Source) // checked
 	}

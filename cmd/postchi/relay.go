@@ -32,6 +32,7 @@ func (c *cli) relaySet() *cobra.Command {
 	cmd := &cobra.Command{Use: "set server|DOMAIN|ADDRESS HOST[:PORT]", Short: "Hand outgoing mail of the server, a domain or a mailbox to another server", Args: exactly(2)}
 	security := cmd.Flags().String("security", string(models.RelayStartTLS), "starttls, tls or none")
 	username := cmd.Flags().String("username", "", "user name; the password is read")
+	clear := cmd.Flags().Bool("in-clear", false, "with --security none: do not ask whether everybody on the way may read along")
 	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		n := service.NewRelay{Owner: relayOwner(args[0]), Host: args[1], Security: models.RelaySecurity(*security), Username: *username}
@@ -40,6 +41,11 @@ func (c *cli) relaySet() *cobra.Command {
 				return usageError{fmt.Errorf("%q is no port", port)}
 			}
 			n.Host = host
+		}
+		if n.Clear = n.Security == models.RelayNone; n.Clear {
+			if err := c.agree(*clear, inClear(&n), "--in-clear", "clear"); err != nil {
+				return err
+			}
 		}
 		if *username != "" {
 			var err error
@@ -58,6 +64,14 @@ func (c *cli) relaySet() *cobra.Command {
 	return cmd
 }
 
+// inClear says what security none does.
+func inClear(n *service.NewRelay) string {
+	if n.Username != "" {
+		return "without TLS the user name, the password and all mail go to " + n.Host + " in clear: everybody on the way can read and change them"
+	}
+	return "without TLS all mail goes to " + n.Host + " in clear: everybody on the way can read and change it"
+}
+
 func (c *cli) relayList() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List smarthosts", Args: exactly(0), RunE: func(cmd *cobra.Command, _ []string) error {
 		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
@@ -72,7 +86,11 @@ func (c *cli) relayList() *cobra.Command {
 						if owner == "" {
 							owner = ofServer
 						}
-						add(owner, r.Host, r.Port, r.Security, r.Username)
+						security := string(r.Security)
+						if r.Security == models.RelayNone {
+							security += " (IN CLEAR)"
+						}
+						add(owner, r.Host, r.Port, security, r.Username)
 					}
 				})
 			})

@@ -3,11 +3,15 @@ package outbound
 import (
 	"encoding/base64"
 	"strings"
+
+	"github.com/postchi/postchi/models"
 )
 
-// login logs in to a relay (RFC 4954), by PLAIN or else LOGIN, over TLS only.
+// login logs in to a relay (RFC 4954), by PLAIN or else LOGIN, over TLS only; in clear only where
+// the relay is named as one inside and was reached there.
 func (s *session) login(relay *Relay) *fault {
-	if s.tls == "" {
+	inside := models.InnerHost(relay.Host) && models.InnerHost(s.addr.Addr().String())
+	if s.tls == "" && !(relay.Security == SecurityNone && inside) {
 		return temporary(ReasonLogin, "4.7.11", "the relay wants a log-in, and the connection to it is in clear")
 	}
 	offered := strings.Fields(strings.ToUpper(s.ext["AUTH"]))

@@ -69,7 +69,7 @@ type Security string
 const (
 	SecurityTLS      Security = "tls"      // from the first byte
 	SecurityStartTLS Security = "starttls" // required
-	SecurityNone     Security = "none"     // in clear; no log-in
+	SecurityNone     Security = "none"     // in clear; no log-in, but at a models.InnerHost
 )
 
 // Policies says what a destination demands of TLS. Errors are temporary.

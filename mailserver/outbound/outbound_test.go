@@ -360,7 +360,7 @@ func (f fixed) Policy(context.Context, string) (Policy, error) { return Policy(f
 
 func TestRelay(t *testing.T) {
 	mx := mxtest.New(t, mxtest.Config{Extensions: []string{"AUTH LOGIN PLAIN"}})
-	z := &zone{addrs: map[string][]string{"mx.test": {"127.0.0.1"}}}
+	z := &zone{addrs: map[string][]string{"mx.test": {"127.0.0.1"}, "127.0.0.1": {"127.0.0.1"}}}
 	for _, test := range []struct {
 		relay  Relay
 		status Status
@@ -370,8 +370,11 @@ func TestRelay(t *testing.T) {
 		{Relay{Security: SecurityStartTLS, Username: "u", Password: "p"}, Delivered, "", "AUTH PLAIN AHUAcA=="},
 		{Relay{Security: SecurityNone}, Delivered, "", ""},
 		{Relay{Security: SecurityNone, Username: "u", Password: "p"}, Deferred, ReasonLogin, ""},
+		{Relay{Host: "127.0.0.1", Security: SecurityNone, Username: "u", Password: "p"}, Delivered, "", "AUTH PLAIN AHUAcA=="},
 	} {
-		test.relay.Host, test.relay.Port = "mx.test", mx.Port()
+		if test.relay.Port = mx.Port(); test.relay.Host == "" {
+			test.relay.Host = "mx.test"
+		}
 		before := len(mx.Commands())
 		c := client(t, Config{Resolver: z, Port: 1, Roots: mx.Roots})
 		m := message("x@there.example")

@@ -503,8 +503,9 @@ func TestRelays(t *testing.T) {
 		relay := NewRelay{Owner: m.Address, Host: "SMTP.example", Security: models.RelayStartTLS, Username: "sara", Password: "secret"}
 		for key, change := range map[string]func(*NewRelay){
 			"relay.host": func(n *NewRelay) { n.Host = "a b" }, "relay.port": func(n *NewRelay) { n.Port = 70000 },
-			"relay.security": func(n *NewRelay) { n.Security = "x" }, "relay.clear": func(n *NewRelay) { n.Security = models.RelayNone },
-			"relay.owner": func(n *NewRelay) { n.Owner = "none.example" }, "relay.password": func(n *NewRelay) { n.Password = "" },
+			"relay.security": func(n *NewRelay) { n.Security = "x" }, "relay.clear": func(n *NewRelay) { n.Security, n.Clear = models.RelayNone, true },
+			"relay.unread": func(n *NewRelay) { n.Host, n.Security = "10.0.0.25", models.RelayNone },
+			"relay.owner":  func(n *NewRelay) { n.Owner = "none.example" }, "relay.password": func(n *NewRelay) { n.Password = "" },
 		} {
 			n := relay
 			change(&n)
@@ -516,7 +517,7 @@ func TestRelays(t *testing.T) {
 		s.ok(s.SetRelay(s.ctx, s.admin, again))
 		again.Host = "evil.example" // but goes to nobody else
 		s.want(s.SetRelay(s.ctx, s.admin, again), models.Invalid, "relay.password")
-		s.ok(s.SetRelay(s.ctx, s.admin, NewRelay{Host: "relay.example", Security: models.RelayNone}))
+		s.ok(s.SetRelay(s.ctx, s.admin, NewRelay{Host: "relay.example", Security: models.RelayNone, Clear: true}))
 		all, err := s.Relays(s.ctx, s.admin)
 		if err != nil || len(all) != 2 || all[0].Owner != "" || all[0].Port != 25 || all[1].Host != "smtp.example" || all[1].Port != 587 ||
 			all[1].Secret != "sealed for relay:"+m.ID.String()+" of length 6" {
@@ -525,6 +526,12 @@ func TestRelays(t *testing.T) {
 		if r, err := s.records.RelayFor(s.ctx, m.ID, m.DomainID); err != nil || r.Host != "smtp.example" {
 			t.Errorf("%+v %v", r, err)
 		}
+		inner := NewRelay{Owner: m.Address, Host: "10.0.0.25", Security: models.RelayStartTLS, Username: "sara", Password: "secret"}
+		s.ok(s.SetRelay(s.ctx, s.admin, inner))
+		inner.Security, inner.Clear, inner.Password = models.RelayNone, true, "" // a password that went over TLS is not sent in clear unless it is typed again
+		s.want(s.SetRelay(s.ctx, s.admin, inner), models.Invalid, "relay.password")
+		inner.Password = "secret"
+		s.ok(s.SetRelay(s.ctx, s.admin, inner))
 		s.ok(s.RemoveRelay(s.ctx, s.admin, m.Address))
 		s.want(s.RemoveRelay(s.ctx, s.admin, m.Address), models.NotFound, "not_found")
 	})

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/postchi/postchi/models"
@@ -20,6 +21,7 @@ type NewRelay struct {
 	Security models.RelaySecurity
 	Username string // "" = no log-in
 	Password string // "" = the one it has, if host and user name stay the same
+	Clear    bool   // it is understood that without TLS everybody on the way can read along
 }
 
 // Relays returns all smarthosts. For administrators; passwords are in none.
@@ -31,7 +33,8 @@ func (s *Service) Relays(ctx context.Context, v Viewer) ([]models.RelayRow, erro
 }
 
 // SetRelay sets the smarthost of the server, a domain or a mailbox. For administrators. Errors:
-// Invalid as Relay.Validate, and relay.owner, relay.password; NotFound.
+// Invalid as Relay.Validate, and relay.owner, relay.password, relay.unread (field "clear": without
+// TLS and without NewRelay.Clear); NotFound.
 func (s *Service) SetRelay(ctx context.Context, v Viewer, n NewRelay) error {
 	id, kind, err := s.relayOwner(ctx, v, n.Owner)
 	if err != nil {
@@ -45,7 +48,11 @@ func (s *Service) SetRelay(ctx context.Context, v Viewer, n NewRelay) error {
 			r.Port = 587
 		}
 	}
-	if err := r.Validate(); err != nil {
+	err = r.Validate()
+	if r.Security == models.RelayNone && !n.Clear {
+		err = errors.Join(err, models.Errorf(models.Invalid, "relay.unread", "Without TLS everybody on the way can read the mail, and a password with it. Confirm that this is meant.").On("clear"))
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.relaySecret(ctx, r, n.Password); err != nil {
@@ -59,7 +66,7 @@ func (s *Service) SetRelay(ctx context.Context, v Viewer, n NewRelay) error {
 }
 
 // relaySecret seals the password. One that is not typed again stays, but never goes to another
-// host or user than it was given for.
+// host or user than it was given for, nor in clear where it went over TLS.
 func (s *Service) relaySecret(ctx context.Context, r *models.Relay, password string) error {
 	if r.Username == "" {
 		return nil
@@ -69,7 +76,7 @@ func (s *Service) relaySecret(ctx context.Context, r *models.Relay, password str
 		if err != nil && !models.Is(err, models.NotFound) {
 			return err
 		}
-		if err != nil || old.Secret == "" || old.Host != r.Host || old.Username != r.Username {
+		if err != nil || old.Secret == "" || old.Host != r.Host || old.Username != r.Username || r.Security == models.RelayNone && old.Security != models.RelayNone {
 			return models.Errorf(models.Invalid, "relay.password", "The password is missing.").On("password")
 		}
 		r.Secret = old.Secret
