@@ -28,7 +28,7 @@ type Event struct {
 	Kind       EventKind `gorm:"column:kind" json:"kind"`
 	CustomerID ID        `gorm:"column:customer_id" json:"customer_id"` // whose it is; 0 = nobody's (only admins see it)
 	MailboxID  ID        `gorm:"column:mailbox_id" json:"mailbox_id"`
-	EnvelopeID ID        `gorm:"column:envelope_id" json:"envelope_id"` // the blob's id; 0 if refused before
+	EnvelopeID ID        `gorm:"column:envelope_id" json:"envelope_id"` // the blob's id, of what was refused after its body the one it would have got; 0 if refused before
 	Direction  string    `gorm:"column:direction" json:"direction"`     // "in" (mx) or "out" (submission)
 	MessageID  string    `gorm:"column:message_id" json:"message_id"`
 	Sender     string    `gorm:"column:sender" json:"sender"`

@@ -18,7 +18,7 @@ func (d *Delivery) record(e *Envelope, p *plan, id models.ID, c *mime.Contents, 
 	mailbox, _, customer := e.owner()
 	line := models.Event{
 		At: d.now(), Kind: models.EventAccepted, CustomerID: customer, MailboxID: mailbox, EnvelopeID: id, Direction: e.Direction,
-		MessageID: c.MessageID, Sender: e.Sender.String(), Subject: c.BaseSubject, Remote: e.Remote,
+		MessageID: c.MessageID, Sender: e.Sender.String(), Subject: c.Subject(), Remote: e.Remote,
 		Code: 250, Enhanced: "2.0.0", Words: "accepted", Detail: "accepted as " + e.ID.String(), Size: size,
 	}
 	d.config.Events.Record(line)
@@ -129,7 +129,7 @@ func (d *Delivery) report(e *Envelope, c *mime.Contents, body Body) {
 	if d.config.Report == nil || e.Account == nil && !e.Verified {
 		return
 	}
-	report := Delivered{Envelope: e, At: d.now(), MessageID: c.MessageID, Subject: c.BaseSubject}
+	report := Delivered{Envelope: e, At: d.now(), MessageID: c.MessageID, Subject: c.Subject()}
 	for i := range e.Recipients {
 		r := &e.Recipients[i]
 		if r.Junk || r.Suspect || !strings.Contains(r.Notify, "SUCCESS") {

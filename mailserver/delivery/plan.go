@@ -157,7 +157,11 @@ func (d *Delivery) forwardSender(e *Envelope, x *models.Remote) string {
 
 // complete fills in what all messages of the plan share.
 func (p *plan) complete(c *mime.Contents, size int64) {
+	subject := ""
+	if len(p.items) > 0 {
+		subject = c.Subject()
+	}
 	for _, it := range p.items {
-		it.Size, it.MessageID, it.Subject = size+int64(len(it.Prefix)), c.MessageID, c.BaseSubject
+		it.Size, it.MessageID, it.Subject = size+int64(len(it.Prefix)), c.MessageID, subject
 	}
 }

@@ -162,7 +162,7 @@ func (d *Delivery) posting(l *Letter, p *plan) func(context.Context, *db.Tx, mod
 // recordLetter leaves the events of a letter.
 func (d *Delivery) recordLetter(l *Letter, p *plan, blob models.ID, c *mime.Contents) {
 	line := models.Event{
-		At: d.now(), Kind: models.EventDelivered, EnvelopeID: blob, Direction: "out", Words: "delivered", MessageID: c.MessageID, Subject: c.BaseSubject, Size: int64(len(l.Body)),
+		At: d.now(), Kind: models.EventDelivered, EnvelopeID: blob, Direction: "out", Words: "delivered", MessageID: c.MessageID, Subject: c.Subject(), Size: int64(len(l.Body)),
 	}
 	if l.EnvelopeID != 0 {
 		line.EnvelopeID = l.EnvelopeID

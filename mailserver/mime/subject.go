@@ -28,6 +28,20 @@ func BaseSubject(value []byte) (base string, reply bool) {
 	}
 }
 
+// Subject returns the text of a Subject field as a person reads it: decoded, on one line, at most MaxBaseSubject bytes.
+func Subject(value []byte) string {
+	return cutText(oneSpace(DecodeWords(value[:min(len(value), 4*MaxBaseSubject)])), MaxBaseSubject)
+}
+
+// Subject returns the message's subject as a person reads it, "" if it has none.
+func (c *Contents) Subject() string {
+	e, err := DecodeEnvelope(c.Envelope)
+	if err != nil {
+		return ""
+	}
+	return Subject(e.Subject)
+}
+
 // oneSpace makes every run of space one space and takes it off the ends.
 func oneSpace(s string) string {
 	s = strings.TrimSpace(s)

@@ -84,6 +84,7 @@ func (s *Server) recordVerdict(n *session, e *delivery.Envelope) {
 		s.recordEvent(models.Event{
 			Kind: models.EventVerdict, CustomerID: r.CustomerID, MailboxID: r.MailboxID(), Direction: s.config.Mode.direction(), Sender: e.Sender.String(),
 			Recipient: r.Address, Remote: n.wire.remote.String(), Words: "verdict", Detail: e.Verdict,
+			EnvelopeID: e.ID, MessageID: n.mail.messageID, Subject: n.mail.subject,
 		})
 	}
 }

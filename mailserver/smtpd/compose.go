@@ -44,6 +44,7 @@ func (s *session) compose(e *delivery.Envelope, t *transaction, sp *spool) (*mes
 	if err != nil {
 		return nil, err
 	}
+	t.remember(h)
 	if len(h.All("Received")) > maxReceived {
 		return nil, errLoop
 	}
@@ -71,6 +72,16 @@ func (s *session) compose(e *delivery.Envelope, t *transaction, sp *spool) (*mes
 	}
 	addWithout(m, sp, cut)
 	return m, nil
+}
+
+// remember keeps what the trace of a refusal says of the message.
+func (t *transaction) remember(h *mime.Header) {
+	if value, ok := h.Get("Subject"); ok {
+		t.subject = mime.Subject([]byte(value))
+	}
+	if value, ok := h.Get("Message-ID"); ok {
+		t.messageID = mime.MessageID([]byte(value))
+	}
 }
 
 // fixUp appends the fields that a submitted message lacks.

@@ -37,6 +37,7 @@ func (s *session) Data(io.Reader) (err error) {
 // Received line.
 func (s *session) accept(t *transaction, sp *spool) (models.ID, error) {
 	id := s.server.config.IDs.New()
+	t.id = id
 	e := delivery.Envelope{
 		ID: id, Sender: t.sender, Recipients: t.recipients, Declared: t.declared, Account: t.account, Ret: t.ret, EnvID: t.envID,
 		Direction: s.server.config.Mode.direction(), Remote: s.wire.remote.String(),

@@ -57,8 +57,8 @@ func (s *session) record(err error, r reply, sender, recipient string) {
 	if s.account != nil {
 		e.MailboxID, e.CustomerID = s.account.ID, s.account.CustomerID
 	}
-	if s.mail != nil {
-		e.Size = s.mail.declared
+	if t := s.mail; t != nil {
+		e.Size, e.EnvelopeID, e.MessageID, e.Subject = t.declared, t.id, t.messageID, t.subject
 	}
 	s.server.recordEvent(e)
 }
@@ -95,7 +95,7 @@ func (s *Server) refusedCommand(w *wire, code int, line []byte) {
 	}
 	e := models.Event{
 		Kind: models.EventRefused, Direction: s.config.Mode.direction(), Remote: w.remote.String(), Code: code,
-		Words: "smtp.command", Detail: text,
+		Words: commandWords(w.verb, code, text), Detail: text,
 	}
 	if f := strings.Fields(text); len(f) > 2 && strings.Count(f[1], ".") == 2 {
 		e.Enhanced, e.Detail = f[1], strings.Join(f[2:], " ")
@@ -114,6 +114,21 @@ func (s *Server) refusedCommand(w *wire, code int, line []byte) {
 		}
 	}
 	s.recordEvent(e)
+}
+
+// commandWords returns the key of the words for a reply of go-smtp's own.
+func commandWords(verb string, code int, text string) string {
+	switch {
+	case code == 552:
+		return "smtp.too_large"
+	case code == 452:
+		return "recipient.too_many"
+	case code == 502, code == 503:
+		return "smtp.sequence"
+	case (verb == "MAIL" || verb == "RCPT") && strings.Contains(text, "arg syntax"):
+		return "address.syntax"
+	}
+	return "smtp.command"
 }
 
 // recordGone records the refusal of a body after which the connection is closed, so that the

@@ -44,6 +44,11 @@ type transaction struct {
 	ends       int             // mailboxes and addresses elsewhere that they lead to
 	outside    int64           // of these elsewhere
 	account    *models.Account // who sends, as MAIL has read it; nil = another server
+
+	// Once the body is there, for the trace: the id under which it would be accepted, and of its
+	// header what people look for.
+	id                 models.ID
+	messageID, subject string
 }
 
 // newSession is called by go-smtp at the first EHLO or HELO.
