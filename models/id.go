@@ -39,6 +39,9 @@ func NewIDs(node int64, now func() time.Time) *IDs {
 // Time returns when the id was made, to the millisecond and if its maker's clock was right.
 func (id ID) Time() time.Time { return time.UnixMilli(int64(id)>>22 + idEpoch).UTC() }
 
+// FirstID returns the least id that can be made at a moment or later.
+func FirstID(t time.Time) ID { return ID((t.UnixMilli() - idEpoch) << 22) }
+
 // Node returns the generator's node number.
 func (g *IDs) Node() int64 { return g.node }
 

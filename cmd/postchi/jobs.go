@@ -39,7 +39,33 @@ func (s *server) jobs(ctx context.Context) {
 		}
 	})
 	all.Go(func() { s.sendLinks(ctx) })
+	all.Go(func() { s.digestEvents(ctx) })
 	all.Wait()
+}
+
+// digestEvery is the pause between two looks whether there are events for another digest.
+const digestEvery = 30 * time.Second
+
+// digestEvents makes digests of events as they come, by which they are searched.
+func (s *server) digestEvents(ctx context.Context) {
+	tick := time.NewTicker(digestEvery)
+	defer tick.Stop()
+	for {
+		_, err := pieces(func() (int64, error) {
+			if ctx.Err() != nil {
+				return 0, nil
+			}
+			return s.store.DigestEvents(ctx)
+		})
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("job failed", "job", "digest events", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // clean runs each job once; one that fails is tried again in the next round.

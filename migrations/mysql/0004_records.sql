@@ -23,17 +23,13 @@ CREATE TABLE IF NOT EXISTS events (
     next_at     BIGINT NOT NULL DEFAULT 0,
     folder      VARCHAR(64) NOT NULL DEFAULT '',
     subject_folded VARCHAR(255) NOT NULL DEFAULT '',
-    day            BIGINT NOT NULL DEFAULT 0,
     sender_key     BIGINT NOT NULL DEFAULT 0,
     recipient_key  BIGINT NOT NULL DEFAULT 0,
     message_key    BIGINT NOT NULL DEFAULT 0,
     KEY events_at (at),
     KEY events_customer (customer_id, at),
     KEY events_mailbox (mailbox_id, at),
-    KEY events_envelope (envelope_id),
-    KEY events_sender (day, sender_key, customer_id, at),
-    KEY events_recipient (day, recipient_key, customer_id, at),
-    KEY events_message (day, message_key, customer_id, at)
+    KEY events_envelope (envelope_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS logins (

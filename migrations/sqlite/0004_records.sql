@@ -23,7 +23,6 @@ CREATE TABLE events (
     next_at     INTEGER NOT NULL DEFAULT 0,
     folder      TEXT NOT NULL DEFAULT '',
     subject_folded TEXT NOT NULL DEFAULT '',
-    day            INTEGER NOT NULL DEFAULT 0,
     sender_key     INTEGER NOT NULL DEFAULT 0,
     recipient_key  INTEGER NOT NULL DEFAULT 0,
     message_key    INTEGER NOT NULL DEFAULT 0
@@ -36,12 +35,6 @@ CREATE INDEX events_customer ON events (customer_id, at);
 CREATE INDEX events_mailbox ON events (mailbox_id, at);
 
 CREATE INDEX events_envelope ON events (envelope_id);
-
-CREATE INDEX events_sender ON events (day, sender_key, customer_id, at) WHERE sender_key <> 0;
-
-CREATE INDEX events_recipient ON events (day, recipient_key, customer_id, at) WHERE recipient_key <> 0;
-
-CREATE INDEX events_message ON events (day, message_key, customer_id, at) WHERE message_key <> 0;
 
 CREATE TABLE logins (
     id          INTEGER NOT NULL PRIMARY KEY,

@@ -15,14 +15,14 @@ const batch = 100
 
 // eventColumns are those of models.Event, in the order of eventArgs, and the keys.
 const eventColumns = "id, at, kind, customer_id, mailbox_id, envelope_id, direction, message_id, sender, recipient, subject, remote, code, enhanced, words, " +
-	"detail, size, queue_id, host, tls, next_at, folder, subject_folded, day, sender_key, recipient_key, message_key"
+	"detail, size, queue_id, host, tls, next_at, folder, subject_folded, sender_key, recipient_key, message_key"
 
-const eventWidth = 27
+const eventWidth = 26
 
 func eventArgs(dst []any, e *models.Event, k eventKeys) []any {
 	return append(dst, e.ID, e.At, string(e.Kind), e.CustomerID, e.MailboxID, e.EnvelopeID, e.Direction, e.MessageID, e.Sender, e.Recipient, e.Subject, e.Remote,
 		e.Code, e.Enhanced, e.Words, e.Detail, e.Size, e.QueueID, e.Host, e.TLS, e.Next, e.Folder,
-		foldedSubject(e.Subject), dayOf(e.At), k.sender, k.recipient, k.message)
+		foldedSubject(e.Subject), k.sender, k.recipient, k.message)
 }
 
 // foldedSubject is a subject as it is searched.
@@ -37,13 +37,13 @@ func (s *Store) InsertEvents(ctx context.Context, events []models.Event) error {
 	for start := 0; start < len(events); start += batch {
 		rows := make([]models.Event, 0, batch)
 		for _, e := range events[start:min(start+batch, len(events))] {
-			rows = append(rows, s.clipped(e))
+			rows = append(rows, clipped(e))
 		}
 		if err := s.adopt(ctx, rows); err != nil {
 			return failed("owners of events", err)
 		}
 		err := s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-			return failed("insert events", insertEvents(ctx, tx, rows))
+			return failed("insert events", s.insertEvents(ctx, tx, slices.Clone(rows)))
 		})
 		if err != nil {
 			return err
@@ -53,28 +53,33 @@ func (s *Store) InsertEvents(ctx context.Context, events []models.Event) error {
 }
 
 // insertEvents inserts rows in few statements of few lengths: SQLite keeps each prepared.
-func insertEvents(ctx context.Context, tx *db.Tx, rows []models.Event) error {
+func (s *Store) insertEvents(ctx context.Context, tx *db.Tx, rows []models.Event) error {
 	args := make([]any, 0, len(rows)*eventWidth)
-	keys := keysOf(rows)
-	for len(rows) > 0 {
-		n := len(rows)
+	keys := make([]eventKeys, len(rows))
+	for i := range rows {
+		if rows[i].ID == 0 { // given here: see digestAfter
+			rows[i].ID = s.NewID()
+		}
+		keys[i] = keysOf(&rows[i])
+	}
+	for from := 0; from < len(rows); {
+		n := len(rows) - from
 		if tx.Dialect() == db.SQLite {
-			n = 1
-			if len(rows) >= 10 {
+			if n = 1; len(rows)-from >= 10 {
 				n = 10
 			}
 		}
 		args = args[:0]
-		for i := range rows[:n] {
+		for i := from; i < from+n; i++ {
 			args = eventArgs(args, &rows[i], keys[i])
 		}
+		from += n
 		one := "(?" + strings.Repeat(",?", eventWidth-1) + ")"
 		if _, err := tx.ExecContext(ctx, "INSERT INTO events ("+eventColumns+") VALUES "+one+strings.Repeat(","+one, n-1), args...); err != nil {
 			return err
 		}
-		rows, keys = rows[n:], keys[n:]
 	}
-	return nil
+	return s.digestLate(ctx, tx, rows, keys)
 }
 
 // adopt finds whose the refused attempts are that nobody has yet.
@@ -115,10 +120,7 @@ func (s *Store) adopt(ctx context.Context, rows []models.Event) error {
 	return err
 }
 
-func (s *Store) clipped(e models.Event) models.Event {
-	if e.ID == 0 {
-		e.ID = s.NewID()
-	}
+func clipped(e models.Event) models.Event {
 	e.MessageID, e.Subject = messageID(e.MessageID), models.Clip(e.Subject, 255)
 	e.Sender, e.Recipient = models.Clip(e.Sender, 320), models.Clip(e.Recipient, 320)
 	e.Remote, e.Enhanced, e.Words = models.Clip(e.Remote, 64), models.Clip(e.Enhanced, 64), models.Clip(e.Words, 64)
@@ -141,9 +143,12 @@ func (s *Store) Events(ctx context.Context, scope models.Scope, q models.EventQu
 	return events, failed("events", g.Order("at DESC, id DESC").Limit(size).Find(&events).Error)
 }
 
-// PruneEvents removes up to 500 lines of before a moment and returns how many; call it again
-// until it returns 0.
+// PruneEvents removes up to 500 lines of before a moment, or up to 50 digests of such, and returns
+// how many; call it again until it returns 0.
 func (s *Store) PruneEvents(ctx context.Context, before models.Micros) (int64, error) {
+	if n, err := s.pruneDigests(ctx, before); err != nil || n > 0 {
+		return n, err
+	}
 	return s.prune(ctx, "events", "at", before)
 }
 

@@ -33,7 +33,10 @@ type Store struct {
 	d    *db.DB
 	gorm *gorm.DB
 
-	budget int // events that one search of the trace looks at
+	budget int // of one search of the trace, in the units of searchBudget
+
+	digestSize, rowLimit int // see digestSize and rowLimit
+	digestAfter          time.Duration
 
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt // of the read pool, for the queries of every log-in and recipient
@@ -66,7 +69,7 @@ func New(d *db.DB, log *slog.Logger) (*Store, error) {
 		return nil, failed("open", err)
 	}
 	return &Store{
-		d: d, gorm: g, budget: traceBudget, stmts: map[string]*sql.Stmt{},
+		d: d, gorm: g, budget: searchBudget, digestSize: digestSize, rowLimit: rowLimit, digestAfter: digestAfter, stmts: map[string]*sql.Stmt{},
 		routes: db.NewRecent[address.Address, *models.Route](d), accounts: db.NewRecent[models.ID, models.Account](d),
 		signing: db.NewRecent[string, ring](d),
 	}, nil

@@ -9,18 +9,19 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/postchi/postchi/models"
-	"github.com/postchi/postchi/models/address"
 	"github.com/postchi/postchi/models/db"
 )
 
 const (
 	// traceLimit and maxTraces are how many messages an answer has.
 	traceLimit, maxTraces = 20, 100
-	// traceBudget is how many events one search looks at. What is older is looked at by the
-	// next, which starts where this one ended: no search costs more, whatever it asks for.
-	traceBudget = 10_000
-	// keyCost is what an event costs that an index of keys has named: its row lies anywhere.
-	keyCost = 4
+	// searchBudget bounds what one search reads, in bytes of digests; a row counts as rowCost,
+	// wherever it lies. What is older is looked at by the next search, which starts where this
+	// one ended: none costs more, whatever it asks for.
+	searchBudget = 8 << 20
+	rowCost      = 3 << 10
+	// rowLimit is up to how many events of a viewer are read as rows rather than in digests.
+	rowLimit = 2000
 	// listSteps and allSteps are how many steps of one message are read for a list and for its
 	// own page.
 	listSteps, allSteps = 100, 2000
@@ -77,10 +78,8 @@ func (s *Store) Traces(ctx context.Context, scope models.Scope, q models.TraceQu
 	case !sees(scope):
 	case q.ID != 0:
 		err = s.tracesByID(ctx, q.ID, h)
-	case scope.Mailbox() == 0 && q.MailboxID == 0 && (q.Address != "" || q.Domain != "" || q.MessageID != ""):
-		err = s.tracesByKey(ctx, scope, q, h)
 	default:
-		err = s.tracesByTime(ctx, scope, q, h)
+		err = s.search(ctx, scope, q, h)
 	}
 	if err != nil {
 		return models.Traces{}, failed("traces", err)
@@ -158,7 +157,7 @@ func (s *Store) tracesByID(ctx context.Context, id models.ID, h *hits) error {
 		{"SELECT id, envelope_id, at FROM events WHERE id = ?", []any{id}},
 		{"SELECT e.id, e.envelope_id, e.at FROM events e WHERE e.envelope_id = (SELECT q.envelope_id FROM queue q WHERE q.id = ?) ORDER BY e.at DESC LIMIT 1", []any{id}},
 		{"SELECT id, envelope_id, at FROM (SELECT id, envelope_id, at, detail FROM events WHERE at >= ? AND at < ? ORDER BY at LIMIT ?) AS e WHERE detail = ?",
-			[]any{made - 60e6, made + 3600e6, traceBudget, "accepted as " + id.String()}},
+			[]any{made - 60e6, made + 3600e6, 10_000, "accepted as " + id.String()}},
 	} {
 		found, err := s.hits(ctx, query.sql, query.args)
 		if err != nil {
@@ -212,7 +211,6 @@ func (s *Store) span(ctx context.Context, q models.TraceQuery) (from, to models.
 type conditions struct {
 	sql  []string
 	args []any
-	to   models.Micros // the end of what they let through
 }
 
 func (c *conditions) and(sql string, args ...any) {
@@ -222,33 +220,17 @@ func (c *conditions) and(sql string, args ...any) {
 
 func (c *conditions) String() string { return strings.Join(c.sql, " AND ") }
 
-// filter returns the conditions that no index answers.
-func filter(q models.TraceQuery, from, to models.Micros) *conditions {
-	c := &conditions{to: to}
-	c.and("at >= ? AND at < ?", from, to)
-	if q.Direction != "" {
-		c.and("direction = ?", q.Direction)
-	}
-	if q.MailboxID != 0 {
-		c.and("mailbox_id = ?", q.MailboxID)
-	}
-	if part := foldedSubject(q.Subject); part != "" {
-		c.and("INSTR(subject_folded, ?) > 0", part)
-	}
-	if a, err := address.Parse(q.Address); err == nil && a.Tag() != "" {
-		c.and("(LOWER(sender) = ? OR LOWER(recipient) = ?)", a.Lower().String(), a.Lower().String())
-	}
-	return c
-}
-
 // placeholders returns "?,?,?".
 func placeholders(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
 // eventsBy names the table with the one index to be used: without statistics neither database can
 // know which is the narrow one.
 func (s *Store) eventsBy(index string) string {
-	if s.d.Dialect() == db.MySQL {
+	switch {
+	case s.d.Dialect() == db.MySQL:
 		return "events FORCE INDEX (" + index + ")"
+	case index == "PRIMARY":
+		return "events NOT INDEXED" // but by its rows' ids
 	}
 	return "events INDEXED BY " + index
 }

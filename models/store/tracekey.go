@@ -9,16 +9,9 @@ import (
 	"github.com/postchi/postchi/models/address"
 )
 
-// The keys by which events are found. A key is of the day (UTC, days since 1970): what is
-// written now goes into the end of each index, which is in memory, and a domain's events of a
-// day are few enough to be sorted. The upper 31 bits of an address's key are its domain, so that
-// one index serves both. Two addresses may share a key: who reads compares the text as well.
-const (
-	dayLength   = 24 * hour
-	domainShift = 32
-)
-
-func dayOf(at models.Micros) int64 { return int64(at) / dayLength }
+// The keys by which events are found are hashes. The upper 31 bits of an address's key are its
+// domain, so that one key serves both.
+const domainShift = 32
 
 func hash63(kind, s string) int64 {
 	h := sha256.Sum256([]byte(kind + "\x00" + s))
@@ -65,41 +58,11 @@ func plainAddress(s string) (local, domain string) {
 	return s, ""
 }
 
-// eventKeys are the keys of one event; 0 = it is not found by that.
+// eventKeys are the keys of one event; 0 = it has no such thing.
 type eventKeys struct{ sender, recipient, message int64 }
 
-// keysOf makes the keys of events that are written together. What a second event of a message
-// would repeat for the same viewers is left out: entries of an index are what an event costs
-// most. Acceptance from outside, which only administrators look for, is found by the deliveries.
-func keysOf(rows []models.Event) []eventKeys {
-	type viewer struct{ envelope, customer, mailbox models.ID }
-	type both struct{ sender, message int64 }
-	keys := make([]eventKeys, len(rows))
-	seen := make(map[viewer]both, len(rows))
-	for _, nobodys := range []bool{false, true} {
-		for i := range rows {
-			e := &rows[i]
-			if (e.CustomerID == 0) != nobodys {
-				continue
-			}
-			keys[i] = eventKeys{addressKey(e.Sender), addressKey(e.Recipient), messageKey(e.MessageID)}
-			if e.EnvelopeID == 0 {
-				continue
-			}
-			now := both{keys[i].sender, keys[i].message}
-			for _, v := range []viewer{{e.EnvelopeID, e.CustomerID, e.MailboxID}, {envelope: e.EnvelopeID, customer: -1}} {
-				if v.customer == -1 && !nobodys {
-					seen[v] = now
-					continue
-				}
-				if seen[v] == now {
-					keys[i].sender, keys[i].message = 0, 0
-				}
-				seen[v] = now
-			}
-		}
-	}
-	return keys
+func keysOf(e *models.Event) eventKeys {
+	return eventKeys{addressKey(e.Sender), addressKey(e.Recipient), messageKey(e.MessageID)}
 }
 
 // messageID is a Message-ID as it is stored and looked for.
