@@ -35,6 +35,10 @@ func (c *cli) traceCommand() *cobra.Command {
 		}
 		return c.with(cmd, func(ctx context.Context, b *base, v service.Viewer) error {
 			found, err := b.service.Traces(ctx, v, f)
+			for err == nil && len(found.Stories) == 0 && found.Until != 0 && !found.OneDay { // nobody waits for a page
+				f.Before = found.Until
+				found, err = b.service.Traces(ctx, v, f)
+			}
 			if err != nil {
 				return err
 			}
