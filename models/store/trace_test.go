@@ -96,9 +96,9 @@ func TestTracesFindWhatAScanFinds(t *testing.T) {
 		subjects := []string{"", "", "مرداد", "صورتحساب", "ت\u200cح", "50%", "o_t", "INVOICE", "o", "ii", "\u200cنیست"}
 		r := rand.New(rand.NewPCG(3, 4))
 		pick := func(all []string) string { return all[r.IntN(len(all))] }
-		n := 300
+		n := 60
 		if dbtest.Long() {
-			n = 5000
+			n = 2000
 		}
 		for i := range n {
 			q := models.TraceQuery{Subject: pick(subjects), Direction: pick([]string{"", "", "in", "out"})}
