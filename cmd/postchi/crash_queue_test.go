@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,36 +26,42 @@ const (
 )
 
 // TestCrashQueue kills the program while it sends to another server. Every message that was
-// accepted arrives there; one arrives twice only if the kill fell between that server's 250 and
-// our commit.
+// accepted arrives there, or its sender is told once that it was refused; one arrives twice only if
+// the kill fell between that server's 250 and our commit: its recipient was in the queue still.
 func TestCrashQueue(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string) {
-		away := mxtest.New(t, mxtest.Config{Name: "mx.away.test"})
+		away := mxtest.New(t, mxtest.Config{Name: "mx.away.test", Script: func(stage, line string) string {
+			if stage == mxtest.Rcpt && strings.Contains(line, "<refused@") {
+				return "554 5.7.1 not here"
+			}
+			return ""
+		}})
 		dns := resolvertest.New(t)
 		dns.Set("away.test. 60 IN MX 10 mx.away.test.", "mx.away.test. 60 IN A 127.0.0.1")
 		in := newInstance(t, url, "POSTCHI_OUTBOUND_ENABLED=true", "POSTCHI_OUTBOUND_PRIVATE=true", fmt.Sprintf("POSTCHI_OUTBOUND_PORT=%d", away.Port()),
 			"POSTCHI_DNS_RESOLVER="+dns.Addr(), "POSTCHI_LIMITS_MAILBOX_HOUR=0", "POSTCHI_LIMITS_MAILBOX_DAY=0", "POSTCHI_LIMITS_DOMAIN_HOUR=0", "POSTCHI_LIMITS_DOMAIN_DAY=0")
 		in.start()
 		in.populate("crash.example", "one", "two")
-		q := &outgoing{in: in, accepted: map[string]bool{}}
+		q := &outgoing{in: in, accepted: map[string]bool{}, refused: map[string]bool{}}
 		stop := q.start(t)
 		kills := 2
 		if *crashKills > kills*2 {
 			kills = *crashKills
 		}
-		var at []time.Time
+		var at []kill
 		for range kills {
 			target := away.Count() + sentPerKill
 			within(t, 60*time.Second, "messages sent", func() bool { return away.Count() >= target })
 			time.Sleep(rand.N(50 * time.Millisecond))
 			in.kill()
-			at = append(at, time.Now())
+			at = append(at, kill{time.Now(), q.queued(t, url)})
 			in.start()
 		}
 		stop()
 		within(t, 90*time.Second, "the queue is empty", func() bool { return q.waiting(t, url) == 0 })
 		doubles := q.check(t, away.Messages(), at)
-		t.Logf("%d messages accepted, %d kills, %d arrived twice", len(q.accepted), kills, doubles)
+		q.checkReports(t)
+		t.Logf("%d messages accepted, %d of them refused there, %d kills, %d arrived twice", len(q.accepted)+len(q.refused), len(q.refused), kills, doubles)
 		checkReferences(t, in, url)
 	})
 }
@@ -66,7 +73,17 @@ type outgoing struct {
 
 	mu       sync.Mutex
 	accepted map[string]bool // by subject
+	refused  map[string]bool // those that the other server refuses
 }
+
+// kill is when the program was killed, and the subjects that were in the queue then.
+type kill struct {
+	at     time.Time
+	queued map[string]bool
+}
+
+// refusedEvery keeps what is refused well below the part at which the sending of a mailbox is held.
+const refusedEvery = 16
 
 // start begins to submit; the function it returns ends that.
 func (q *outgoing) start(t *testing.T) (stop func()) {
@@ -83,7 +100,7 @@ func (q *outgoing) start(t *testing.T) (stop func()) {
 					continue
 				}
 				if c.login(from, testPassword).code == 235 {
-					for !over.Load() && q.one(c, from) {
+					for n := 1; !over.Load() && q.one(c, from, n%refusedEvery == 0); n++ {
 					}
 				}
 				c.Close()
@@ -96,16 +113,67 @@ func (q *outgoing) start(t *testing.T) (stop func()) {
 }
 
 // one submits one message; false if the connection is of no more use.
-func (q *outgoing) one(c *talk, from string) bool {
+func (q *outgoing) one(c *talk, from string, refused bool) bool {
 	subject := fmt.Sprintf("outgoing-%d", q.n.Add(1))
-	a := c.submit(from, message(from, subject, 2000), fmt.Sprintf("x%d@away.test", rand.IntN(5)))
+	to, all := fmt.Sprintf("x%d@away.test", rand.IntN(5)), q.accepted
+	if refused {
+		to, all = "refused@away.test", q.refused
+	}
+	a := c.submit(from, message(from, subject, 2000), to)
 	if a.code == 250 {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.accepted[subject] = true
+		all[subject] = true
 	}
 	return a.code == 250
 }
+
+// queued returns the subjects of what has a recipient in the queue.
+func (q *outgoing) queued(t *testing.T, url string) map[string]bool {
+	t.Helper()
+	d := q.in.openDatabase(url)
+	defer d.Close()
+	rows, err := d.SQL().Query("SELECT q.subject FROM queue q JOIN queue_recipients r ON r.queue_id = q.id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	all := map[string]bool{}
+	for rows.Next() {
+		var subject string
+		if err := rows.Scan(&subject); err != nil {
+			t.Fatal(err)
+		}
+		all[subject] = true
+	}
+	return all
+}
+
+// checkReports wants one report for each message that was refused.
+func (q *outgoing) checkReports(t *testing.T) {
+	t.Helper()
+	told := map[string]int{}
+	for _, from := range []string{"one@crash.example", "two@crash.example"} {
+		for _, m := range q.in.inbox(t, from) {
+			if subject := reported.FindSubmatch(m); subject != nil {
+				told[string(subject[1])]++
+			}
+		}
+	}
+	for subject := range q.refused {
+		if told[subject] == 0 {
+			t.Errorf("%s was refused, and its sender not told", subject)
+		}
+	}
+	for subject, n := range told {
+		if n > 1 {
+			t.Errorf("the sender of %s was told %d times", subject, n)
+		}
+	}
+}
+
+// reported finds the subject of the message that a report speaks of.
+var reported = regexp.MustCompile(`(?m)^Subject: (outgoing-\d+)\r?$`)
 
 // waiting is how many recipients are in the queue.
 func (q *outgoing) waiting(t *testing.T, url string) (n int) {
@@ -120,7 +188,7 @@ func (q *outgoing) waiting(t *testing.T, url string) (n int) {
 }
 
 // check compares what arrived with what was accepted.
-func (q *outgoing) check(t *testing.T, got []mxtest.Message, kills []time.Time) (doubles int) {
+func (q *outgoing) check(t *testing.T, got []mxtest.Message, kills []kill) (doubles int) {
 	t.Helper()
 	arrived := map[string][]time.Time{}
 	for _, m := range got {
@@ -139,18 +207,30 @@ func (q *outgoing) check(t *testing.T, got []mxtest.Message, kills []time.Time) 
 	for subject, times := range arrived {
 		for i := range times[:len(times)-1] {
 			doubles++
-			if !inWindow(times[i], times[i+1], kills) {
-				t.Errorf("%s arrived at %v and again at %v, and no kill fell between the 250 and the commit (kills at %v)", subject, times[i], times[i+1], kills)
+			if !inWindow(subject, times[i], times[i+1], kills) {
+				t.Errorf("%s arrived at %v and again at %v, and no kill fell between the 250 and the commit: %s", subject, times[i].Format(clockForm), times[i+1].Format(clockForm), listed(subject, kills))
 			}
 		}
 	}
 	return doubles
 }
 
-// inWindow reports whether a kill fell directly behind the first of two arrivals.
-func inWindow(first, second time.Time, kills []time.Time) bool {
+const clockForm = "15:04:05.000000"
+
+// listed says when the kills were, and whether a subject was in the queue then.
+func listed(subject string, kills []kill) string {
+	var all []string
 	for _, k := range kills {
-		if !first.After(k) && k.Sub(first) <= window && second.After(k) {
+		all = append(all, fmt.Sprintf("%s queued %v", k.at.Format(clockForm), k.queued[subject]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// inWindow reports whether a kill fell directly behind the first of two arrivals, and before its
+// result was committed.
+func inWindow(subject string, first, second time.Time, kills []kill) bool {
+	for _, k := range kills {
+		if !first.After(k.at) && k.at.Sub(first) <= window && second.After(k.at) && k.queued[subject] {
 			return true
 		}
 	}
