@@ -12,14 +12,19 @@ func (s *session) refuse(at step, err error, sender, recipient string) error {
 	r := replyOf(err, at)
 	s.wire.told = true
 	s.logRefusal(at, err, r, sender, recipient)
+	s.trace(at, err, r, sender, recipient)
+	return r.smtp()
+}
+
+// trace records a refusal. Log-ins have a record of their own.
+func (s *session) trace(at step, err error, r reply, sender, recipient string) {
 	switch {
-	case at == stepAuth: // log-ins have a record of their own
+	case at == stepAuth:
 	case at == stepData && s.account == nil && s.mail != nil && len(s.mail.recipients) > 0:
 		s.recordAll(err, r, sender)
 	default:
 		s.record(err, r, sender, recipient)
 	}
-	return r.smtp()
 }
 
 // logRefusal writes one line: Info for what concerns the client, Warn for what concerns the
@@ -139,5 +144,5 @@ func (s *Server) recordGone(w *wire, err error, r reply) {
 		return
 	}
 	n.logRefusal(stepData, err, r, n.mail.sender.String(), "")
-	n.record(err, r, n.mail.sender.String(), "")
+	n.trace(stepData, err, r, n.mail.sender.String(), "")
 }
