@@ -28,4 +28,7 @@ type Traces struct {
 	Items []Trace `json:"items"`
 	// Until says how far back was looked: there may be more before it. 0 = nothing was left out.
 	Until Micros `json:"until,omitempty"`
+	// Oldest is the moment of the first event that is kept, of whoever; 0 = none, or it was not
+	// asked for.
+	Oldest Micros `json:"-"`
 }

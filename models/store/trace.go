@@ -40,6 +40,7 @@ type hits struct {
 	seen  map[models.ID]bool
 	left  int           // of the budget
 	until models.Micros // how far back was looked; 0 = to the end
+	first models.Micros // the first event of all; 0 = not known
 }
 
 func (s *Store) newHits(limit int) *hits {
@@ -84,7 +85,7 @@ func (s *Store) Traces(ctx context.Context, scope models.Scope, q models.TraceQu
 	if err != nil {
 		return models.Traces{}, failed("traces", err)
 	}
-	found := models.Traces{Until: h.until}
+	found := models.Traces{Until: h.until, Oldest: h.first}
 	for _, one := range h.all {
 		t, err := s.steps(ctx, scope, one, listSteps)
 		if err != nil {
@@ -189,7 +190,7 @@ func (s *Store) hits(ctx context.Context, query string, args []any) ([]hit, erro
 
 // span returns the moments that a query asks for, cut to those of which there are events; ok is
 // false if that is none.
-func (s *Store) span(ctx context.Context, q models.TraceQuery) (from, to models.Micros, ok bool, err error) {
+func (s *Store) span(ctx context.Context, q models.TraceQuery, h *hits) (from, to models.Micros, ok bool, err error) {
 	var first, last sql.NullInt64
 	r := s.d.Reader(ctx)
 	if err := r.QueryRowContext(ctx, "SELECT MIN(at) FROM events").Scan(&first); err != nil {
@@ -198,7 +199,8 @@ func (s *Store) span(ctx context.Context, q models.TraceQuery) (from, to models.
 	if err := r.QueryRowContext(ctx, "SELECT MAX(at) FROM events").Scan(&last); err != nil {
 		return 0, 0, false, err
 	}
-	from, to = max(q.From, models.Micros(first.Int64)), models.Micros(last.Int64)+1
+	h.first = models.Micros(first.Int64)
+	from, to = max(q.From, h.first), models.Micros(last.Int64)+1
 	for _, end := range []models.Micros{q.To, q.Before} {
 		if end != 0 {
 			to = min(to, end)

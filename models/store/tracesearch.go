@@ -93,7 +93,7 @@ func (s *Store) search(ctx context.Context, scope models.Scope, q models.TraceQu
 		return nil
 	}
 	var err error
-	if a.from, a.to, ok, err = s.span(ctx, q); err != nil || !ok {
+	if a.from, a.to, ok, err = s.span(ctx, q, h); err != nil || !ok {
 		return err
 	}
 	edge, more, err := s.edge(ctx, a, s.rowLimit)

@@ -94,7 +94,7 @@ func (s *Service) tracesAs(ctx context.Context, scope models.Scope, kind FindKin
 	if err != nil {
 		return nil, err
 	}
-	if found.Until = all.Until; found.OneDay && found.Until == 0 {
+	if found.Until = all.Until; found.OneDay && found.Until == 0 && all.Oldest < q.From && all.Oldest != 0 {
 		found.Until = q.From // the day before was not looked at
 	}
 	for _, t := range all.Items {
