@@ -26,6 +26,7 @@ type groupView struct {
 	service.QueueGroup
 	Reason string // as a filter takes it
 	Title  template.HTML
+	Why    template.HTML  // part of Title
 	Words  *explain.Words // nil = not tried yet
 	Act    actions
 }
@@ -63,21 +64,13 @@ func (r *request) group(g service.QueueGroup) groupView {
 	key := "queue.group"
 	if v.Reason == "" {
 		v.Reason, key = models.QueueUntried, "queue.group.new"
-	} else {
-		v.Words = r.groupWords(&g)
+	} else if v.Why = r.why(v.Reason, ""); g.Sample != nil {
+		v.Words, v.Why = r.rowWords(g.Sample), r.why(v.Reason, g.Sample.Detail)
 	}
-	v.Title = r.lang.HTML(key, "n", g.Count, "domain", i18n.LTR(unicodeDomain(g.Domain)), "reason", i18n.LTR(g.QueueGroup.Reason))
+	v.Title = r.lang.HTML(key, "n", g.Count, "domain", i18n.LTR(unicodeDomain(g.Domain)), "reason", v.Why)
 	v.Act = actions{CSRF: r.forms.Token(r.Response(), r.secure), Action: "/queue/act", Domain: g.Domain, Reason: v.Reason, Waiting: g.Count - g.Held, Held: g.Held, All: g.Count,
 		ID: url.QueryEscape(g.Domain + " " + v.Reason)}
 	return v
-}
-
-// groupWords explain why a group waits, by the last answer of one of them.
-func (r *request) groupWords(g *service.QueueGroup) *explain.Words {
-	if g.Sample == nil {
-		return nil
-	}
-	return r.rowWords(g.Sample)
 }
 
 // rowWords explain the last answer that a recipient's message got; nil before the first.
@@ -94,11 +87,17 @@ func (r *request) rowWords(row *models.QueueRow) *explain.Words {
 
 type queueMessagesPage struct {
 	common
-	Domain, Reason string
-	Search         search
-	List           models.Page[models.QueueRow]
-	Pager          pager
-	Act            actions
+	Domain string
+	Why    template.HTML // of the group; "" = all
+	Search search
+	List   models.Page[waitingView]
+	Pager  pager
+}
+
+// waitingView is a recipient in the list.
+type waitingView struct {
+	models.QueueRow
+	Why template.HTML
 }
 
 // queueMessages lists what waits of one group, or all that a search finds.
@@ -109,7 +108,14 @@ func (p *Panel) queueMessages(r *request) error {
 	if err != nil {
 		return err
 	}
-	page := &queueMessagesPage{Domain: f.Domain, Reason: f.Reason, List: list, Pager: newPager(r.Request().URL, list.Page, list.Pages)}
+	page := &queueMessagesPage{Domain: f.Domain, Pager: newPager(r.Request().URL, list.Page, list.Pages)}
+	page.List = models.Page[waitingView]{Total: list.Total}
+	for _, row := range list.Items {
+		page.List.Items = append(page.List.Items, waitingView{row, r.why(row.Reason, row.Detail)})
+	}
+	if f.Reason != "" && f.Reason != models.QueueUntried {
+		page.Why = r.why(f.Reason, "")
+	}
 	page.Nav = "queue"
 	page.Search = search{Action: "/queue/messages", Label: "queue.search", Text: q.Search, Hidden: []option{{Name: "domain", Value: f.Domain}, {Name: "reason", Value: f.Reason}}}
 	return r.render(http.StatusOK, "queue_messages", page)

@@ -29,7 +29,8 @@ var made = []string{
 	"track.",      // service.Fate.Key
 	"event.",      // models.Event.Kind
 	"queue.done.", // service.QueueAction
-	"help.word.",  // the glossary
+	"queue.reason.",
+	"help.word.", // the glossary
 	"help.symptom.",
 	"step.",            // models.RouteStepKind
 	"target.state.",    // service.TargetView.State
