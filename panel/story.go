@@ -43,6 +43,7 @@ type stepView struct {
 	Code        string // reply code with enhanced code
 	Host        string
 	TLS         string
+	Clear       string // words for mail that went in clear
 	Next        models.Micros
 	Words       *explain.Words
 	Raw         string // the reply as it came
@@ -130,8 +131,14 @@ func codeOf(e *models.Event) string {
 	return fmt.Sprint(e.Code, " ", e.Enhanced)
 }
 
+// inClear are the words for what outbound notes of mail that went without TLS.
+var inClear = map[string]string{"clear": "delivery.clear", "clear, TLS failed": "delivery.clear.failed", "clear, TLS refused": "delivery.clear.refused"}
+
 func (r *request) step(e *models.Event) stepView {
 	v := stepView{At: e.At, Code: codeOf(e), TLS: e.TLS, Next: e.Next, Words: service.Explained(e, r.lang.Code), Raw: e.Detail, Host: e.Host}
+	if words, clear := inClear[e.TLS]; clear {
+		v.TLS, v.Clear = "", r.lang.Text(words)
+	}
 	v.Icon, v.Class = lookOf(e.Kind)
 	if e.Kind == models.EventReturned && !slices.Contains(badNews, e.Words) {
 		v.Class = ""

@@ -238,7 +238,7 @@ type Result struct {
 	Reason   string // in short, to group by: "550 5.1.1", "connect", "dns", ...
 	Host     string // name of the other side; "" = none was reached
 	Remote   string // its address
-	TLS      string // "", "TLS1.3 opportunistic", "TLS1.3 mta-sts", ...
+	TLS      string // "TLS1.3 opportunistic", "TLS1.3 mta-sts", "clear", "clear, TLS failed" ...; "" = nothing was said yet
 	DSN      bool   // the other side has taken over to report (RFC 3461, section 5.2.2)
 }
 

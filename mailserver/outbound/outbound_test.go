@@ -323,9 +323,9 @@ func TestTLS(t *testing.T) {
 		roots  bool
 		want   wants
 	}{
-		"not offered":                 {mx: mxtest.Config{NoTLS: true}, want: wants{Delivered, "", ""}},
-		"refused":                     {mx: mxtest.Config{Script: at(mxtest.StartTLS, "454 4.7.0 no")}, want: wants{Delivered, "", ""}},
-		"handshake fails":             {mx: mxtest.Config{BadTLS: true}, want: wants{Delivered, "", ""}},
+		"not offered":                 {mx: mxtest.Config{NoTLS: true}, want: wants{Delivered, "clear", ""}},
+		"refused":                     {mx: mxtest.Config{Script: at(mxtest.StartTLS, "454 4.7.0 no")}, want: wants{Delivered, "clear, TLS refused", ""}},
+		"handshake fails":             {mx: mxtest.Config{BadTLS: true}, want: wants{Delivered, "clear, TLS failed", ""}},
 		"verified":                    {policy: enforce, roots: true, want: wants{Delivered, "TLS1.3 mta-sts", ""}},
 		"demanded, other authority":   {policy: enforce, want: wants{Deferred, "", ReasonTLS}},
 		"demanded, other name":        {mx: mxtest.Config{Name: "other.test"}, policy: enforce, roots: true, want: wants{Deferred, "", ReasonTLS}},

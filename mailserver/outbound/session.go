@@ -21,7 +21,8 @@ type session struct {
 	w      *bufio.Writer
 	host   string
 	addr   netip.AddrPort
-	tls    string // for results
+	tls    string // for results; "" = in clear
+	clear  string // why in clear, for results
 	ext    map[string]string
 	used   int
 	to     string      // target.id of where it leads
@@ -81,7 +82,7 @@ func (c *Client) openOnce(ctx context.Context, t *target, secure bool) (s *sessi
 	if err != nil {
 		return nil, unconnected(err), false
 	}
-	s = &session{client: c, conn: &timed{Conn: raw, block: c.config.Timeouts.Block}, host: t.host, addr: t.addr, to: t.id()}
+	s = &session{client: c, conn: &timed{Conn: raw, block: c.config.Timeouts.Block}, host: t.host, addr: t.addr, to: t.id(), clear: "clear"}
 	stop := s.conn.watch(ctx)
 	defer stop()
 	s.over(s.conn)
@@ -90,6 +91,9 @@ func (c *Client) openOnce(ctx context.Context, t *target, secure bool) (s *sessi
 		f, again = cutShort(ctx, f), again && ctx.Err() == nil
 		f.host, f.remote = t.host, t.addr.Addr().String()
 		return nil, f, again
+	}
+	if !secure {
+		s.clear = "clear, TLS failed"
 	}
 	return s, nil, false
 }
@@ -174,6 +178,7 @@ func (s *session) startTLS(ctx context.Context, how string, demanded bool) (agai
 	}
 	if answer.class() != 2 {
 		if !demanded && answer.code != 421 {
+			s.clear = "clear, TLS refused"
 			return false, nil // as if it were not offered
 		}
 		f := replied(answer)
@@ -275,5 +280,8 @@ func (s *session) leave() {
 // place completes a fault or result with where it happened.
 func (s *session) place(f *fault) *fault {
 	f.host, f.remote, f.tls = s.host, s.addr.Addr().String(), s.tls
+	if f.tls == "" {
+		f.tls = s.clear
+	}
 	return f
 }
