@@ -117,7 +117,7 @@ func (a *answers) names(r *models.Recipient) bool {
 }
 
 // errAnswered undoes an answer that somebody else has given meanwhile.
-var errAnswered = models.Errorf(models.Denied, "reply.answered", "The sender has been answered already.")
+var errAnswered = models.Errorf(models.Conflict, "exists", "The sender has been answered already.")
 
 // answer sends the auto-reply of one mailbox, unless the sender got one lately. That he got it is
 // noted in the transaction that stores the reply: without one he gets it for his next message. A

@@ -232,7 +232,6 @@ var refusals = regexp.MustCompile(`(?:Errorf\((?:models\.)?[A-Z][A-Za-z]+, |&(?:
 // the panel, or are replaced before.
 var notTold = map[string]bool{
 	"exists": true, "not_found": true, "full": true, "folder.unknown": true, "filter.rspamd": true,
-	"reply.answered":  true,
 	"arrival.targets": true, "arrival.prefix": true, // faults of ours, told as internal
 }
 
