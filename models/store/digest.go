@@ -87,7 +87,7 @@ const ownerWidth = 17
 // by encodeRecords. What is damaged ends the list.
 func records(part []byte, chosen []bool, fits func(owner) bool) []hit {
 	n, width := binary.Uvarint(part)
-	if width <= 0 || uint64(len(part)-width) < n*ownerWidth {
+	if width <= 0 || n > 1<<16 || uint64(len(part)-width) < n*ownerWidth {
 		return nil
 	}
 	part = part[width:]
