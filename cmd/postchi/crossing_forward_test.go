@@ -72,9 +72,13 @@ func TestForwardsBetweenServers(t *testing.T) {
 	t.Run("a bounce finds the sender", func(t *testing.T) {
 		two.must(nil, "", "mailbox", "rm", "gone@two.test")
 		two.send(t, "bob@two.test", "to nobody", "lost@one.test")
-		m := two.arrival(t, "bob@two.test", "multipart/report", "gone@two.test")
-		if !containsAll(string(m), []string{"Return-Path: <>", "Status: 5.1.1", "mx.one.test"}) {
+		m := two.arrival(t, "bob@two.test", "multipart/report", "to nobody")
+		if !containsAll(string(m), []string{"Return-Path: <>", "Status: 5.1.1", "mx.one.test", "Original-Recipient: rfc822;lost@one.test\r\nFinal-Recipient: rfc822; lost@one.test\r\n"}) {
 			t.Errorf("%.3000s", m)
+		}
+		// Bob wrote to the alias: whom it leads to is not his business.
+		if strings.Contains(string(m), "gone@two.test") || strings.Contains(string(m), "Remote-MTA") {
+			t.Errorf("it tells what is behind the alias\n%.3000s", m)
 		}
 	})
 	t.Run("a circle ends", func(t *testing.T) {

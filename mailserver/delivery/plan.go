@@ -84,7 +84,7 @@ func (d *Delivery) add(p *plan, e *Envelope, r *Recipient, x *models.Remote) {
 		i = len(p.items) - 1
 	}
 	it := p.items[i]
-	it.recipients = append(it.recipients, models.QueueRecipient{Address: x.Address, Domain: x.Domain, Original: r.Original, Notify: notify(r, x)})
+	it.recipients = append(it.recipients, models.QueueRecipient{Address: x.Address, Domain: x.Domain, Original: original(r, x), Notify: notify(r, x)})
 	it.given = append(it.given, r.Address)
 	p.outside++
 }
@@ -94,6 +94,19 @@ func kindOf(x *models.Remote) models.QueueKind {
 		return models.QueueSubmitted
 	}
 	return models.QueueForward
+}
+
+// original is what ORCPT says at the next server. RFC 3461, section 5.2.1: of what is led on it may
+// be the address as it came to us, if the sender gave none, so that a report names what he knows.
+// A group is the sender now: its postmaster has to hear which member failed.
+func original(r *Recipient, x *models.Remote) string {
+	switch {
+	case x.Kind == models.RemoteGroup:
+		return ""
+	case r.Original == "" && (x.Kind == models.RemoteAlias || x.Kind == models.RemoteForward):
+		return "rfc822;" + r.Address
+	}
+	return r.Original
 }
 
 // notify is what NOTIFY says at the next server. RFC 3461, section 5.2.7.3: where one address

@@ -66,6 +66,40 @@ func TestMailGoesHereAndElsewhereAtOnce(t *testing.T) {
 	})
 }
 
+// Who wrote to an alias hears of that alias: without ORCPT its address is kept for the report. A
+// group's postmaster has to hear which member failed.
+func TestReportsNameWhatWasWrittenTo(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		w.targets(w.mailbox("away"), "!me@gmail.test")
+		w.alias("info", models.AliasPlain, "!info@out.test")
+		w.alias("team", models.AliasGroup, "!member@out.test")
+		send := func(from, orcpt string, to ...string) {
+			t.Helper()
+			e := Envelope{ID: w.store.NewID(), Sender: parse(t, from), Account: w.account("sara")}
+			for _, a := range to {
+				r, err := w.Route(w.ctx, parse(t, a), Asked{Account: e.Account})
+				w.ok(err)
+				e.Recipients = append(e.Recipients, Recipient{Route: r, Original: orcpt})
+			}
+			w.ok(w.Accept(w.ctx, e, strings.NewReader(text)))
+		}
+		expect := func(want map[string]string) {
+			t.Helper()
+			for to, original := range want {
+				if n := w.count("SELECT COUNT(*) FROM queue_recipients WHERE address = ? AND original = ?", to, original); n != 1 {
+					t.Errorf("%s: %d with %q", to, n, original)
+				}
+			}
+			w.exec("DELETE FROM queue_recipients")
+		}
+		all := []string{"away+tag@example.com", "info@example.com", "team@example.com", "x@out.test"}
+		send("sara@example.com", "", all...)
+		expect(map[string]string{"me@gmail.test": "rfc822;away+tag@example.com", "info@out.test": "rfc822;info@example.com", "member@out.test": "", "x@out.test": ""})
+		send("sara@example.com", "rfc822;first@y.test", all...)
+		expect(map[string]string{"me@gmail.test": "rfc822;first@y.test", "info@out.test": "rfc822;first@y.test", "member@out.test": "", "x@out.test": "rfc822;first@y.test"})
+	})
+}
+
 // items reads the messages of the queue.
 func (w *world) items() (all []models.QueueItem) {
 	w.t.Helper()

@@ -72,7 +72,7 @@ func (r *Report) status(b *bytes.Buffer) {
 		fmt.Fprintf(b, "Arrival-Date: %s\r\n", r.Arrived.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	}
 	for i := range r.Recipients {
-		p := &r.Recipients[i]
+		p := r.Recipients[i].concealed()
 		b.WriteString("\r\n")
 		if p.Original != "" {
 			fmt.Fprintf(b, "Original-Recipient: %s\r\n", clip(p.Original, 600))

@@ -4,7 +4,8 @@
 // A report has three parts: words for people, in Persian, English or both; the same facts for
 // programs (message/delivery-status); and the header of the message it speaks of, or all of it
 // if the sender asked for that (RET of RFC 3461). What other servers said is quoted, never
-// interpreted, and can reach no header.
+// interpreted, and can reach no header. A recipient is named as the sender has named him: where an
+// alias or forward has led the message is its owner's secret.
 package dsn
 
 import (
@@ -26,8 +27,8 @@ const (
 
 // Recipient is one recipient that a report speaks of.
 type Recipient struct {
-	Address  string
-	Original string // ORCPT, "rfc822;..."; "" = none
+	Address  string // that the message was sent on to
+	Original string // ORCPT, "rfc822;..."; "" = none. If it is another address, Address is not told.
 	Code     int    // of the last reply; 0 = there was none
 	Enhanced string
 	Text     string // of the reply, or of the fault

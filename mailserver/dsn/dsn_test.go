@@ -170,3 +170,38 @@ func TestFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestLedOn tells whoever wrote to an alias of the alias, and of nothing behind it.
+func TestLedOn(t *testing.T) {
+	led := Recipient{
+		Address: "Private@secret.example", Original: "rfc822;info@ours.example", Code: 550, Enhanced: "5.1.1", Reason: "550 5.1.1", Host: "mx7.secret.example",
+		Text: "<private@SECRET.example>: no such user at mx7.secret.example for secret.example", At: sent,
+	}
+	fault := Recipient{Address: "private@secret.example", Original: "RFC822; info@ours.example", Enhanced: "4.4.3", Reason: "dns", Text: "the DNS does not say where mail for secret.example goes", Host: "mx7.secret.example"}
+	for _, language := range []string{"en", "fa", ""} {
+		for _, kind := range []Kind{Failed, Delayed, Relayed} {
+			r := report(kind, language)
+			r.Recipients = []Recipient{led, fault}
+			got := string(readable(t, r.Build()))
+			if strings.Contains(strings.ToLower(got), "secret") || strings.Contains(strings.ToLower(got), "private") {
+				t.Errorf("%s %s tells:\n%s", kind, language, got)
+			}
+			if strings.Count(got, "Final-Recipient: rfc822; info@ours.example\n") != 2 || strings.Count(got, "Original-Recipient: ") != 2 || strings.Contains(got, "Remote-MTA") || !strings.Contains(got, "\n  info@ours.example\n") {
+				t.Errorf("%s %s:\n%s", kind, language, got)
+			}
+			if !strings.Contains(got, "Diagnostic-Code: smtp; 550 5.1.1 <info@ours.example>: no such user") {
+				t.Errorf("%s %s: no answer in\n%s", kind, language, got)
+			}
+		}
+	}
+	near := Recipient{Address: "x@y.test", Original: "rfc822;info@a.y.test", Text: "x@y.test at y.test"}
+	if got := near.concealed().Text; got != "info@a.y.test at ..." {
+		t.Error(got)
+	}
+	if plain := (&Recipient{Address: "x@y.test", Original: "rfc822;X@y.test", Host: "mx.y.test"}); plain.concealed() != plain {
+		t.Error("concealed from who wrote to it")
+	}
+	if other := (&Recipient{Address: "x@y.test", Original: "x400;whatever"}); other.named() != "x@y.test" {
+		t.Error(other.named())
+	}
+}

@@ -28,6 +28,7 @@ var phrases = map[string]map[string]string{
 		"what":         "What happened",
 		"next":         "What you can do",
 		"said":         "The answer of %s",
+		"said.next":    "The answer of the server it was sent on to",
 		"said.nobody":  "Details",
 		"about":        "The message",
 		"subject":      "Subject",
@@ -54,6 +55,7 @@ var phrases = map[string]map[string]string{
 		"what":         "چه شد",
 		"next":         "چه می\u200cتوانید بکنید",
 		"said":         "پاسخ %s",
+		"said.next":    "پاسخ سروری که نامه به آن هدایت شد",
 		"said.nobody":  "جزئیات",
 		"about":        "نامه",
 		"subject":      "موضوع",
@@ -93,7 +95,7 @@ func (r *Report) say(b *strings.Builder, language string) {
 			fmt.Fprintf(b, "\n  "+p["more"]+"\n", len(r.Recipients)-maxNamed)
 			break
 		}
-		r.sayOf(b, language, &r.Recipients[i])
+		r.sayOf(b, language, r.Recipients[i].concealed())
 	}
 	fmt.Fprintf(b, "\n%s\n", p["about"])
 	if subject := strings.Join(strings.Fields(r.Subject), " "); subject != "" {
@@ -128,6 +130,8 @@ func (r *Report) sayOf(b *strings.Builder, language string, to *Recipient) {
 		fmt.Fprintf(b, "\n%s\n  %s\n", p["next"], next)
 	}
 	switch {
+	case to.Code != 0 && to.Host == "":
+		fmt.Fprintf(b, "\n%s\n  %s\n", p["said.next"], quoted(answer(to)))
 	case to.Code != 0:
 		fmt.Fprintf(b, "\n"+p["said"]+"\n  %s\n", field(to.Host), quoted(answer(to)))
 	case to.Text != "":
