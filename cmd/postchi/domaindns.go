@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/postchi/postchi/mailserver/dnsinfo"
 	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/panel/i18n"
 	"github.com/postchi/postchi/panel/service"
 )
 
@@ -48,14 +49,18 @@ func (c *cli) domainDNS() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.print(r, func(w io.Writer) { printReport(w, r) })
+			words, err := i18n.Load()
+			if err != nil {
+				return err
+			}
+			return c.print(r, func(w io.Writer) { printReport(w, words.Lang("en"), r) })
 		})
 	}
 	return cmd
 }
 
 // printReport prints each record with its verdict and, where they differ, what was found.
-func printReport(w io.Writer, r *models.DNSReport) {
+func printReport(w io.Writer, lang *i18n.Lang, r *models.DNSReport) {
 	checked := "never"
 	if r.CheckedAt != 0 {
 		checked = when(r.CheckedAt)
@@ -79,11 +84,28 @@ func printReport(w io.Writer, r *models.DNSReport) {
 			for _, found := range row.Found {
 				add("", "", "  found", found)
 			}
-			if len(row.Notes) > 0 {
-				add("", "", "  note", strings.Join(row.Notes, ", "))
+			for _, key := range row.Notes {
+				add("", "", "  note", noteText(lang, key, row.Args))
 			}
 		}
 	})
+}
+
+// noteText is a note of a record in words.
+func noteText(lang *i18n.Lang, key string, args map[string]string) string {
+	key = "dns.note." + key
+	if !lang.Has(key) {
+		return key // kept by another version
+	}
+	var pairs []any
+	for name, value := range args {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && name == "n" {
+			pairs = append(pairs, name, n)
+			continue
+		}
+		pairs = append(pairs, name, i18n.LTR(printable(value)))
+	}
+	return lang.Text(key, pairs...)
 }
 
 func (c *cli) domainCheck() *cobra.Command {
@@ -99,7 +121,11 @@ func (c *cli) domainCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.print(r, func(w io.Writer) { printReport(w, r) }); err != nil {
+			words, err := i18n.Load()
+			if err != nil {
+				return err
+			}
+			if err := c.print(r, func(w io.Writer) { printReport(w, words.Lang("en"), r) }); err != nil {
 				return err
 			}
 			switch r.Health {

@@ -124,6 +124,9 @@ func (c *checker) check(rec *models.DNSRecord) models.DNSResult {
 func (c *checker) record(rec *models.DNSRecord, out *models.DNSResult) finding {
 	got := c.both(rec.FullName, types[rec.Type])
 	f := weigh(got, c.judgeOf(rec))
+	if rec.Purpose == purposeMX && c.domain.State == models.DomainPending {
+		c.borrowed(got, &f)
+	}
 	switch f.verdict {
 	case models.DNSPending:
 		out.TTL = int64(got.cached.ttl / time.Second)
@@ -186,9 +189,37 @@ func (c *checker) wildcard(rec *models.DNSRecord, got answers, f *finding) {
 	}
 }
 
+// borrowed notes of an MX that points here why it need not have been made for the domain: it is
+// that of another name, or of a record for * above. A name beside the domain that nobody has made
+// tells; without an answer about that one, nothing is sure.
+func (c *checker) borrowed(got answers, f *finding) {
+	if f.verdict != models.DNSOK && f.verdict != models.DNSPending {
+		return
+	}
+	alias := got.cached.alias
+	if got.direct != nil && got.direct.alias != "" {
+		alias = got.direct.alias
+	}
+	if alias != "" {
+		f.note("mx_alias", "host", alias)
+		return
+	}
+	_, above, _ := strings.Cut(c.domain.Name, ".")
+	r := c.resolver(unmade()+"."+above, dns.TypeMX)
+	switch {
+	case r.err != nil:
+		f.note("mx_unsure")
+	case slices.ContainsFunc(r.records, func(rr dns.RR) bool { mx, is := rr.(*dns.MX); return is && hostOf(mx.Mx) == c.info.config.Hostname }):
+		f.note("mx_wildcard")
+	}
+}
+
+// unmade returns a label that nobody has made.
+func unmade() string { return strings.ToLower("postchi-" + rand.Text()[:10]) }
+
 // anywhere returns what a name that nobody has made answers with.
 func (c *checker) anywhere(qtype uint16) []string {
-	return full(c.resolver(strings.ToLower("postchi-"+rand.Text()[:10])+"."+c.domain.Name, qtype).records)
+	return full(c.resolver(unmade()+"."+c.domain.Name, qtype).records)
 }
 
 // maxShown and maxShownLength bound what a report quotes of a foreign zone.

@@ -316,3 +316,29 @@ func TestSPFIsMerged(t *testing.T) {
 		}
 	}
 }
+
+// An MX that the claimed name has from a wildcard above or from another name is told apart from
+// one of its own.
+func TestBorrowedMX(t *testing.T) {
+	for name, c := range map[string]struct {
+		zone []string
+		want string
+	}{
+		"own":           {[]string{"sales.example.com. IN MX 10 " + host + "."}, ""},
+		"wildcard":      {[]string{"*.example.com. IN MX 10 " + host + "."}, "mx_wildcard"},
+		"beside":        {[]string{"*.example.com. IN MX 20 " + host + ".", "*.example.com. IN MX 30 mx.other.example.", "sales.example.com. IN MX 10 " + host + "."}, "mx_wildcard"},
+		"wildcard else": {[]string{"*.example.com. IN MX 10 mx.other.example.", "sales.example.com. IN MX 10 " + host + "."}, ""},
+		"alias":         {[]string{"sales.example.com. IN CNAME other.example.", "other.example. IN MX 10 " + host + "."}, "mx_alias"},
+	} {
+		w := newWorld(t)
+		w.Set(c.zone...)
+		w.domain, w.keys = &models.Domain{Name: "sales.example.com", State: models.DomainPending, ProofToken: "ABC"}, nil
+		if x := find(t, w.check(), "mx", ""); x.Verdict != models.DNSOK || strings.Join(x.Notes, ",") != c.want {
+			t.Errorf("%s: %s %v, want %q", name, x.Verdict, x.Notes, c.want)
+		}
+		w.domain.State = models.DomainActive // what is proven needs no such question
+		if x := find(t, w.check(), "mx", ""); len(x.Notes) != 0 {
+			t.Errorf("%s: %v", name, x.Notes)
+		}
+	}
+}

@@ -16,11 +16,18 @@ type domainRow struct {
 	Folded string `gorm:"column:folded"`
 }
 
-// InsertDomain adds a domain; Conflict if an active one has its ActiveName.
+// InsertDomain adds a domain; Conflict if an active one has its ActiveName. That a customer has
+// had an active domain is remembered beyond its end.
 func (s *Store) InsertDomain(ctx context.Context, d *models.Domain) error {
 	row := domainRow{Domain: *d, Folded: models.Clip(models.Fold(d.Name+" "+address.Unicode(d.Name)), 768)}
-	return s.change(ctx, db.ChangedDomain, d.ID, func(g *gorm.DB) error {
-		return failed("insert domain", g.Create(&row).Error)
+	return s.d.Write(ctx, func(ctx context.Context, _ *db.Tx) error {
+		err := s.change(ctx, db.ChangedDomain, d.ID, func(g *gorm.DB) error {
+			return failed("insert domain", g.Create(&row).Error)
+		})
+		if err != nil {
+			return err
+		}
+		return s.held(ctx, d)
 	})
 }
 
@@ -50,9 +57,15 @@ func (s *Store) Claims(ctx context.Context, name string) ([]models.Domain, error
 // address and proof. Conflict if another active one
 // has its ActiveName, NotFound if the domain is gone.
 func (s *Store) UpdateDomain(ctx context.Context, d *models.Domain) error {
-	return s.change(ctx, db.ChangedDomain, d.ID, func(g *gorm.DB) error {
-		return one("update domain", g.Model(&models.Domain{}).Where("id = ?", d.ID).
-			Select("active_name", "state", "client_host", "postmaster_id", "abuse_id", "alias_of", "catch_all", "dmarc_obey", "source_ip", "proof_token", "proven_at", "updated_at").Updates(d))
+	return s.d.Write(ctx, func(ctx context.Context, _ *db.Tx) error {
+		err := s.change(ctx, db.ChangedDomain, d.ID, func(g *gorm.DB) error {
+			return one("update domain", g.Model(&models.Domain{}).Where("id = ?", d.ID).
+				Select("active_name", "state", "client_host", "postmaster_id", "abuse_id", "alias_of", "catch_all", "dmarc_obey", "source_ip", "proof_token", "proven_at", "updated_at").Updates(d))
+		})
+		if err != nil {
+			return err
+		}
+		return s.held(ctx, d)
 	})
 }
 

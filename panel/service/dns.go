@@ -20,6 +20,8 @@ type DNSStore interface {
 	DomainsToCheck(ctx context.Context, now models.Micros, limit int) ([]models.Domain, error)
 	BadDNS(ctx context.Context, scope models.Scope, limit int) ([]models.Domain, error)
 	Claims(ctx context.Context, name string) ([]models.Domain, error)
+	FirstMX(ctx context.Context, customer models.ID, name string, here bool) (first bool, err error)
+	HeldByOthers(ctx context.Context, customer models.ID, name string) (bool, error)
 }
 
 // Keys makes the DKIM keys of domains and leads them through their lives.

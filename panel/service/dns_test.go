@@ -260,3 +260,69 @@ func hasProblem(o *Overview, key string) bool {
 	}
 	return false
 }
+
+// What an MX that points here proves, and what it does not.
+func TestAnMXAloneProvesLittle(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		ctx := s.ctx
+		z, _ := s.withDNS()
+		_, a := s.addCustomer("A", "a@users.example")
+		_, b := s.addCustomer("B", "b@users.example")
+		check := func(v Viewer, name string, want models.DomainState, note string) *models.Domain {
+			t.Helper()
+			s.clock = s.clock.Add(time.Minute)
+			r, err := s.CheckDNS(ctx, v, name)
+			s.ok(err)
+			if got := strings.Join(find(r, "mx").Notes, ","); got != note {
+				t.Errorf("%s: note %q, want %q", name, got, note)
+			}
+			d, err := s.Domain(ctx, v, name)
+			if err != nil || d.State != want {
+				t.Fatalf("%s: %+v %v, want %s", name, d, err, want)
+			}
+			return &d.Domain
+		}
+		add := func(v Viewer, name string) *models.Domain {
+			t.Helper()
+			d, err := s.AddDomain(ctx, v, NewDomain{Name: name})
+			s.ok(err)
+			return d
+		}
+		_, err := s.AddDomain(ctx, s.admin, NewDomain{Name: "example.org", CustomerID: a.CustomerID})
+		s.ok(err)
+		z.shown["mx"] = models.DNSOK
+		// Below and above a domain of another customer; beside one, and one's own.
+		add(b, "sales.example.org")
+		check(b, "sales.example.org", models.DomainPending, "mx_no_proof")
+		add(a, "ours.example.org")
+		check(a, "ours.example.org", models.DomainActive, "")
+		add(b, "anexample.org")
+		check(b, "anexample.org", models.DomainActive, "")
+		add(a, "deep.in.example.net")
+		check(a, "deep.in.example.net", models.DomainActive, "")
+		add(b, "example.net")
+		proven := check(b, "example.net", models.DomainPending, "mx_no_proof")
+		z.shown[proven.ProofToken] = models.DNSOK
+		check(b, "example.net", models.DomainActive, "")
+		// After its customer has left, and the record has not.
+		s.ok(s.RemoveDomain(ctx, a, "example.org", true))
+		add(b, "example.org")
+		check(b, "example.org", models.DomainPending, "mx_no_proof")
+		s.ok(s.RemoveDomain(ctx, b, "example.org", true))
+		add(a, "example.org")
+		check(a, "example.org", models.DomainActive, "")
+		// A claim that was there before the owner has set the MX, also if it is made again.
+		z.shown["mx"] = models.DNSUnknown
+		add(b, "later.test")
+		check(b, "later.test", models.DomainPending, "")
+		z.shown["mx"] = models.DNSWrong
+		check(b, "later.test", models.DomainPending, "")
+		z.shown["mx"] = models.DNSOK
+		check(b, "later.test", models.DomainPending, "mx_late")
+		s.ok(s.RemoveDomain(ctx, b, "later.test", true))
+		again := add(b, "later.test")
+		check(b, "later.test", models.DomainPending, "mx_late")
+		z.shown[again.ProofToken] = models.DNSOK
+		check(b, "later.test", models.DomainActive, "")
+	})
+}

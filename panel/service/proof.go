@@ -11,13 +11,17 @@ import (
 func newProofToken() string { return rand.Text() }
 
 // prove takes in what a look says of a pending claim, and returns the domain as it is then. It
-// becomes active by its TXT record; or, while nobody else claims the name, by an MX that points
+// becomes active by its TXT record; or, where nothing speaks against that, by an MX that points
 // here already. If another customer's claim is active, the proof is noted and nothing moves:
 // people decide.
 func (s *Service) prove(ctx context.Context, d *models.Domain, report *models.DNSReport) (*models.Domain, error) {
-	text, mx := shows(report, "proof"), shows(report, "mx")
-	if d.State != models.DomainPending || !text && !mx {
+	if d.State != models.DomainPending {
 		return d, nil
+	}
+	text := shows(report, "proof")
+	mx, err := s.mxProves(ctx, d, report, text)
+	if err != nil || !text && !mx {
+		return d, err
 	}
 	claims, err := s.store.Claims(ctx, d.Name)
 	if err != nil {
@@ -26,9 +30,6 @@ func (s *Service) prove(ctx context.Context, d *models.Domain, report *models.DN
 	held := false
 	for i := range claims {
 		held = held || claims[i].ID != d.ID && claims[i].State == models.DomainActive
-	}
-	if !text && len(claims) > 1 {
-		return d, nil
 	}
 	var now *models.Domain
 	err = s.changeDomain(ctx, d.ID, func(_ context.Context, d *models.Domain) error {
@@ -57,16 +58,58 @@ func (s *Service) prove(ctx context.Context, d *models.Domain, report *models.DN
 	return now, nil
 }
 
-// shows reports whether the owner has saved a record for sure: caches do not matter here. An MX
-// by another name of this host is no proof; anybody can give such a name.
-func shows(report *models.DNSReport, purpose string) bool {
-	for i := range report.Results {
-		row := &report.Results[i]
-		if row.Purpose == purpose && len(row.Notes) == 0 {
-			return row.Verdict == models.DNSOK || row.Verdict == models.DNSPending
+// mxProves reports whether the MX of a pending claim says that the owner of the name wants the
+// claiming customer's mail here. It does only if it pointed here before the claim was made known:
+// who waits for the owner to set it must not get the domain; and only where nobody else can have
+// been meant by it: another customer that claims the name, or has or ever had it or one above or
+// below it. Why it does not is noted in the report.
+func (s *Service) mxProves(ctx context.Context, d *models.Domain, report *models.DNSReport, proven bool) (bool, error) {
+	row := find(report, "mx")
+	if row == nil || row.Verdict == models.DNSUnknown || row.Verdict == "" {
+		return false, nil
+	}
+	mx := shows(report, "mx")
+	first, err := s.store.FirstMX(ctx, d.CustomerID, d.Name, mx)
+	if err != nil || !mx || proven {
+		return false, err
+	}
+	claims, err := s.store.Claims(ctx, d.Name)
+	if err != nil {
+		return false, err
+	}
+	others := len(claims) > 1
+	if !others {
+		if others, err = s.store.HeldByOthers(ctx, d.CustomerID, d.Name); err != nil {
+			return false, err
 		}
 	}
-	return false
+	switch {
+	case others:
+		row.Notes = append(row.Notes, "mx_no_proof")
+	case !first:
+		row.Notes = append(row.Notes, "mx_late")
+	default:
+		return true, nil
+	}
+	return false, nil
+}
+
+// find returns the first row of a purpose, nil if there is none.
+func find(report *models.DNSReport, purpose string) *models.DNSResult {
+	for i := range report.Results {
+		if report.Results[i].Purpose == purpose {
+			return &report.Results[i]
+		}
+	}
+	return nil
+}
+
+// shows reports whether the owner has saved a record for sure: caches do not matter here. An MX
+// by another name of this host is no proof, for anybody can give such a name; nor is that of a
+// wildcard or of an alias.
+func shows(report *models.DNSReport, purpose string) bool {
+	row := find(report, purpose)
+	return row != nil && len(row.Notes) == 0 && (row.Verdict == models.DNSOK || row.Verdict == models.DNSPending)
 }
 
 // Proof says how a claim is proven and how far it is.
