@@ -20,7 +20,7 @@ func (s *session) refuse(at step, err error, sender, recipient string) error {
 func (s *session) trace(at step, err error, r reply, sender, recipient string) {
 	switch {
 	case at == stepAuth:
-	case at == stepData && s.account == nil && s.mail != nil && len(s.mail.recipients) > 0:
+	case at == stepData && s.mail != nil && len(s.mail.recipients) > 0:
 		s.recordAll(err, r, sender)
 	default:
 		s.record(err, r, sender, recipient)
@@ -68,8 +68,8 @@ func (s *session) record(err error, r reply, sender, recipient string) {
 	s.server.recordEvent(e)
 }
 
-// recordAll puts the refusal of a whole message of another server into the trace of each of those
-// it was for.
+// recordAll puts the refusal of a whole message into the trace once for each of those it was for:
+// of another server's into theirs, of an account's into its own, where it is looked for by them.
 func (s *session) recordAll(err error, r reply, sender string) {
 	for i := range s.mail.recipients {
 		if i == maxRecorded {

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,5 +99,41 @@ func TestEveryRefusalIsInTheTrace(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A message that is refused as a whole is found by each of its recipients, by its subject and by its
+// Message-ID: by those it was for, and by the account that wanted to send it.
+func TestARefusedMessageIsFound(t *testing.T) {
+	for _, mode := range []Mode{ModeMX, ModeSubmissions} {
+		j := &judge{judgement: Judgement{Refuse: models.Errorf(models.Denied, "dmarc.refused", "No.")}}
+		r := start(t, mode, func(c *Config, _ *conn.Limits) { c.Checks = j })
+		from := "a@b.test"
+		var c *client
+		if mode.submits() {
+			c, from = r.login(), sara
+		} else {
+			c = r.dial()
+			c.ask("EHLO there.test", "250 ")
+		}
+		c.ask("MAIL FROM:<"+from+">", "250 ")
+		c.ask("RCPT TO:<"+sara+">", "250 ")
+		c.ask("RCPT TO:<"+omid+">", "250 ")
+		c.ask("DATA", "354 ")
+		c.ask("From: boss@bank.test\r\nSubject: hello\r\nMessage-ID: <7@bank.test>\r\n\r\n.", "550 ")
+		var to []string
+		for _, e := range r.trail.events() {
+			if e.Kind != models.EventRefused {
+				continue
+			}
+			to = append(to, e.Recipient)
+			mine := e.MailboxID == r.accounts.account[sara].ID
+			if e.MessageID != "7@bank.test" || e.Subject != "hello" || e.Sender != from || mine != (mode.submits() || e.Recipient == sara) || e.CustomerID == 0 {
+				t.Errorf("%v: %+v", mode, e)
+			}
+		}
+		if !slices.Equal(to, []string{sara, omid}) {
+			t.Errorf("%v: %q", mode, to)
+		}
 	}
 }
