@@ -106,9 +106,9 @@ func (s *Server) refusedCommand(w *wire, code int, line []byte) {
 		e.Enhanced, e.Detail = f[1], strings.Join(f[2:], " ")
 	}
 	if w.verb == "RCPT" {
-		e.Recipient = w.arg
+		e.Recipient = pathOf(w.arg)
 	} else if w.verb == "MAIL" {
-		e.Sender = w.arg
+		e.Sender = pathOf(w.arg)
 	}
 	if n := w.session; n != nil {
 		if n.account != nil {
@@ -134,6 +134,17 @@ func commandWords(verb string, code int, text string) string {
 		return "address.syntax"
 	}
 	return "smtp.command"
+}
+
+// pathOf returns the address in the argument of MAIL or RCPT, by which it can be looked for; what
+// has none stays as it is.
+func pathOf(arg string) string {
+	if _, after, ok := strings.Cut(arg, "<"); ok {
+		if path, _, ok := strings.Cut(after, ">"); ok && path != "" {
+			return path
+		}
+	}
+	return arg
 }
 
 // recordGone records the refusal of a body after which the connection is closed, so that the

@@ -87,6 +87,9 @@ func TestEveryRefusalIsInTheTrace(t *testing.T) {
 			if e.Kind != models.EventRefused || e.Words != test.words || e.Code != int(last[0]-'0')*100+int(last[1]-'0')*10+int(last[2]-'0') || e.Sender == "" || e.Detail == "" {
 				t.Errorf("%q: %+v", last, e)
 			}
+			if from := "a@b.test"; !test.mode.submits() && e.Sender != from && e.Sender != "c@b.test" {
+				t.Errorf("sender %q", e.Sender)
+			}
 			if inData := len(test.lines) > 3; inData && (e.CustomerID == 0 || e.MailboxID == 0) {
 				t.Errorf("it is nobody's: %+v", e)
 			}

@@ -76,7 +76,7 @@ func (s *Service) tracesAs(ctx context.Context, scope models.Scope, kind FindKin
 	case FindAddress:
 		q.Address = text
 	case FindDomain:
-		q.Domain, _ = address.ParseDomain(strings.TrimPrefix(text, "@"))
+		q.Domain, _ = address.NormalizeDomain(strings.TrimPrefix(text, "@"))
 	case FindMessageID:
 		q.MessageID = text
 	case FindID:
@@ -126,8 +126,10 @@ func understand(text string) []FindKind {
 	return []FindKind{FindSubject}
 }
 
+// isDomain reports whether a text is a domain and nothing else: address.ParseDomain would find
+// one in an address as well.
 func isDomain(s string) bool {
-	_, err := address.ParseDomain(s)
+	_, err := address.NormalizeDomain(s)
 	return err == nil && strings.Contains(s, ".")
 }
 
