@@ -28,7 +28,7 @@ func (b *base) openDNS(port func(name string) int, covers func(host string) bool
 	}
 	b.dns = dnsinfo.New(dnsinfo.Config{
 		Hostname: b.config.Hostname, Resolver: asking, Covers: covers, STSMode: b.config.Domains.MTASTS, KeepKeys: b.config.keepKeys(), Log: b.log,
-		Services: func() []dnsinfo.Service { return services },
+		Services: func() []dnsinfo.Service { return services }, Source: b.config.Outbound.source(), Relay: b.relayOf,
 	})
 	return nil
 }

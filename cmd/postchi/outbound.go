@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -136,6 +137,25 @@ func (q *QueueConfig) plan() queue.Plan {
 	return p
 }
 
+// source is the address that mail is sent from; invalid = any of the machine's.
+func (o *OutboundConfig) source() netip.Addr {
+	ip, _ := netip.ParseAddr(o.Source) // checked
+	return ip
+}
+
+// relayOf returns the smarthost that mail of a domain leaves by; "" if it goes directly, or if that
+// is not known at the moment.
+func (b *base) relayOf(ctx context.Context, domain models.ID) string {
+	relay, err := b.store.RelayFor(ctx, 0, domain)
+	if err == nil {
+		return relay.Host
+	}
+	if o, _ := b.config.Outbound.smarthost(); o != nil && models.Is(err, models.NotFound) {
+		return o.Host
+	}
+	return ""
+}
+
 // outboundConfig is what the mail server needs to send; nil if it is not to.
 func (s *server) outboundConfig() *mailserver.Outbound {
 	c := s.config
@@ -150,9 +170,7 @@ func (s *server) outboundConfig() *mailserver.Outbound {
 	if o.Smarthost, _ = c.Outbound.smarthost(); o.Smarthost != nil && o.Smarthost.Security == outbound.SecurityNone { // checked
 		s.log.Warn("mail goes to the smarthost in clear", "host", o.Smarthost.Host)
 	}
-	if c.Outbound.Source != "" {
-		o.Source, _ = netip.ParseAddr(c.Outbound.Source) // checked
-	}
+	o.Source = c.Outbound.source()
 	if c.Outbound.Authority != "" {
 		o.Roots = roots(c.Outbound.Authority)
 	}

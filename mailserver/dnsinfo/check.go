@@ -3,6 +3,8 @@ package dnsinfo
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -46,6 +48,8 @@ type checker struct {
 	domain *models.Domain
 	host   []netip.Addr // of this server
 	hostOK bool         // host is known
+
+	hostless bool // it is known that there is none
 }
 
 // Check looks at all records of a domain with these keys. It returns within Config.Timeout;
@@ -55,8 +59,13 @@ func (i *Info) Check(ctx context.Context, d *models.Domain, keys []models.DKIMKe
 	defer cancel()
 	c := &checker{asker: i.newAsker(ctx, d.Name), domain: d}
 	addrs, err := i.config.Resolver.LookupNetIP(ctx, "ip", i.config.Hostname)
-	c.host, c.hostOK = addrs, err == nil
+	var not *net.DNSError
+	c.host, c.hostOK = addrs, err == nil && len(addrs) > 0
+	c.hostless = err == nil && len(addrs) == 0 || errors.As(err, &not) && not.IsNotFound
 	list := i.records(d, keys, c.host)
+	if !c.hostOK {
+		list = append(list, i.hostRecord("A", ""))
+	}
 	results := make([]models.DNSResult, len(list))
 	var all sync.WaitGroup
 	slots := make(chan struct{}, atOnce)

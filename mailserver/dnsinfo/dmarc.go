@@ -12,8 +12,10 @@ import (
 
 // dmarc takes any policy that receivers understand (RFC 9989, section 4.7).
 func (c *checker) dmarc(r *reply) finding {
-	texts := slices.DeleteFunc(r.texts(), func(s string) bool { return !begins(s, "DMARC1") })
+	texts, mistake := versioned(r.texts(), "DMARC1")
 	switch {
+	case mistake != nil:
+		return *mistake
 	case len(texts) == 0:
 		return c.noDMARC()
 	case len(texts) > 1: // RFC 9989, section 4.7: then there is no policy
@@ -84,7 +86,12 @@ func (c *checker) reportsElsewhere(text string, f *finding) {
 	tags, _ := parseTags(text)
 	n := 0
 	for uri := range strings.SplitSeq(get(tags, "rua"), ",") {
-		addr, is := strings.CutPrefix(strings.TrimSpace(uri), "mailto:")
+		uri = strings.TrimSpace(uri)
+		addr, is := cutFold(uri, "mailto:")
+		if !is && uri != "" && !strings.Contains(uri, ":") {
+			f.note("rua_mailto", "address", printable(uri))
+			return
+		}
 		_, other, _ := strings.Cut(addr, "@")
 		other, _, _ = strings.Cut(strings.ToLower(other), "!")
 		if n++; !is || other == "" || n > maxReports || sameOrganisation(other, c.domain.Name) {
@@ -96,6 +103,14 @@ func (c *checker) reportsElsewhere(text string, f *finding) {
 			return
 		}
 	}
+}
+
+// cutFold is strings.CutPrefix without regard to case.
+func cutFold(s, prefix string) (after string, found bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
 }
 
 func sameOrganisation(a, b string) bool {

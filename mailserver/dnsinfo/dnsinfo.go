@@ -40,10 +40,13 @@ type Service struct {
 type Config struct {
 	Hostname string // of this server, A-label
 	Resolver Resolver
-	Services func() []Service       // nil = none
+	Services func() []Service // nil = none
+	// Relay returns the smarthost that mail of a domain leaves by; "" = none. nil = never one.
+	Relay    func(ctx context.Context, domain models.ID) string
 	Covers   func(host string) bool // whether clients accept the server's certificate for a host; nil = never
 	STSMode  string                 // of the MTA-STS policy: "testing" or "enforce"; "" = testing
 	CA       string                 // who issues certificates for domains' names, in CAA records; "" = letsencrypt.org
+	Source   netip.Addr             // that mail leaves from unless its domain has one; invalid = the server's
 	KeepKeys time.Duration          // how long records of retiring DKIM keys are needed
 	Port     uint16                 // of authoritative servers; 0 = 53
 	Private  bool                   // authoritative servers may have private and loopback addresses

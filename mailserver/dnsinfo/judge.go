@@ -77,6 +77,8 @@ func (c *checker) mx(r *reply) finding {
 	}
 	ours := func(h string) bool { return h == c.info.config.Hostname }
 	switch rest := slices.DeleteFunc(slices.Clone(hosts), ours); {
+	case len(rest) == 0 && c.hostless:
+		return wrong(hosts, "mx_no_address", "host", c.info.config.Hostname)
 	case len(rest) == 0:
 		return ok()
 	case len(rest) < len(hosts):
@@ -195,8 +197,10 @@ func retired(text string) judge {
 }
 
 func (c *checker) sts(r *reply) finding {
-	texts := slices.DeleteFunc(r.texts(), func(s string) bool { return !begins(s, "STSv1") })
+	texts, mistake := versioned(r.texts(), "STSv1")
 	switch {
+	case mistake != nil:
+		return *mistake
 	case len(texts) == 0:
 		return missing()
 	case len(texts) > 1: // RFC 8461, section 3.1: then there is no policy
@@ -210,8 +214,10 @@ func (c *checker) sts(r *reply) finding {
 
 // tlsrpt takes any address that reports go to.
 func tlsrpt(r *reply) finding {
-	texts := slices.DeleteFunc(r.texts(), func(s string) bool { return !begins(s, "TLSRPTv1") })
+	texts, mistake := versioned(r.texts(), "TLSRPTv1")
 	switch {
+	case mistake != nil:
+		return *mistake
 	case len(texts) == 0:
 		return missing()
 	case len(texts) > 1: // RFC 8460, section 3: then there is none
@@ -308,6 +314,12 @@ func (c *checker) hostRow(rec *models.DNSRecord) finding {
 		return finding{verdict: models.DNSUnknown}
 	case len(r.records) > 0:
 		return wrong(shown(r.records), "host_cname", "host", rec.FullName)
+	case !c.hostOK && !c.hostless:
+		return finding{verdict: models.DNSUnknown}
+	case c.hostless:
+		f := missing()
+		f.note("host_no_address", "host", rec.FullName)
+		return f
 	}
 	return ok()
 }

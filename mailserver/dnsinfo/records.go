@@ -101,7 +101,7 @@ func (i *Info) spf(d *models.Domain) string {
 
 func (i *Info) spfTerms(d *models.Domain) []string {
 	terms := []string{"mx", "a:" + i.config.Hostname}
-	switch ip := publicSource(d); {
+	switch ip := i.source(d); {
 	case ip.Is4():
 		return append(terms, "ip4:"+ip.String())
 	case ip.Is6():
@@ -110,12 +110,14 @@ func (i *Info) spfTerms(d *models.Domain) []string {
 	return terms
 }
 
-// publicSource is the address that the domain's mail comes from for everybody else; invalid if
-// that is one of the server's. A private one is replaced on the way out, by which nobody here
-// knows.
-func publicSource(d *models.Domain) netip.Addr {
+// source is the address that the domain's mail comes from for everybody else; invalid if that is
+// one of the server's. A private one is replaced on the way out, by which nobody here knows.
+func (i *Info) source(d *models.Domain) netip.Addr {
 	ip, err := netip.ParseAddr(d.SourceIP)
-	if ip = ip.Unmap(); err != nil || ip.IsPrivate() || ip.IsLoopback() {
+	if err != nil {
+		ip = i.config.Source
+	}
+	if ip = ip.Unmap(); !ip.IsValid() || ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
 		return netip.Addr{}
 	}
 	return ip
@@ -206,18 +208,23 @@ func (r *records) clients() {
 
 // host adds what the operator of the server looks after.
 func (r *records) host(addrs []netip.Addr) {
-	host := r.info.config.Hostname
 	for _, ip := range addrs {
 		kind := "AAAA"
 		if ip = ip.Unmap(); ip.Is4() {
 			kind = "A"
 		}
-		r.list = append(r.list, models.DNSRecord{Purpose: purposeHost, Group: groupHost, Type: kind, Name: host + ".", FullName: host, Value: ip.String(), Operator: true})
+		r.list = append(r.list, r.info.hostRecord(kind, ip.String()))
 		r.reverse(ip)
 	}
-	if ip := publicSource(r.domain); ip.IsValid() && len(addrs) > 0 && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == ip }) {
+	if ip := r.info.source(r.domain); ip.IsValid() && len(addrs) > 0 && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == ip }) {
 		r.reverse(ip)
 	}
+}
+
+// hostRecord is an address of the server's name; "" where it has none that is known.
+func (i *Info) hostRecord(kind, value string) models.DNSRecord {
+	host := i.config.Hostname
+	return models.DNSRecord{Purpose: purposeHost, Group: groupHost, Type: kind, Name: host + ".", FullName: host, Value: value, Operator: true}
 }
 
 // reverse adds the name of an address: receivers want one that they know from EHLO.

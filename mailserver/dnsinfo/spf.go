@@ -65,6 +65,12 @@ func (c *checker) spfRecord(text string) finding {
 	if f.verdict != models.DNSOK {
 		return f
 	}
+	if c.info.config.Relay != nil {
+		if host := c.info.config.Relay(c.ctx, c.domain.ID); host != "" {
+			f.note("spf_relay", "host", host) // whose addresses are not known here
+			return f
+		}
+	}
 	for _, ip := range c.sources() {
 		switch w.match(terms, c.domain.Name, ip, 0) {
 		case '+':
@@ -84,7 +90,7 @@ func (c *checker) spfRecord(text string) finding {
 
 // sources are the addresses that the domain's mail leaves from.
 func (c *checker) sources() []netip.Addr {
-	if ip := publicSource(c.domain); ip.IsValid() {
+	if ip := c.info.source(c.domain); ip.IsValid() {
 		return []netip.Addr{ip}
 	}
 	return c.host
@@ -186,7 +192,7 @@ func (w *walk) count(terms []term, depth int) {
 // void counts an answer without records. Terms without a value ask for the domain itself, of
 // which it is known.
 func (w *walk) void(t *term) {
-	if t.value == "" || strings.Contains(t.value, "%") || t.name == "exists" || t.name == "ptr" {
+	if t.value == "" || strings.Contains(t.value, "%") || t.name == "ptr" {
 		return
 	}
 	qtype := dns.TypeA

@@ -1,6 +1,9 @@
 package dnsinfo
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // tag is one name=value of DKIM, DMARC, MTA-STS and TLS-RPT records, which share this form
 // (RFC 6376, section 3.2).
@@ -62,9 +65,38 @@ func has(tags []tag, name string) bool {
 	return false
 }
 
-// begins reports whether a text is a record of this version: "v=DMARC1" as its first tag.
-func begins(text, version string) bool {
+// begins reports whether a text is a record of this version: "v=DMARC1" as its first tag, in these
+// letters (RFC 9989, section 4.7; RFC 8461, section 3.1; RFC 8460, section 3).
+func begins(text, version string) bool { return versionOf(text) == version }
+
+// almost reports whether a text would be a record of this version in other letters. Receivers pass
+// it over.
+func almost(text, version string) bool {
+	v := versionOf(text)
+	return v != version && strings.EqualFold(v, version)
+}
+
+// versionOf is the value of v= if that comes first.
+func versionOf(text string) string {
 	first, _, _ := strings.Cut(text, ";")
 	name, value, ok := strings.Cut(first, "=")
-	return ok && strings.EqualFold(strings.TrimSpace(name), "v") && strings.EqualFold(strings.TrimSpace(value), version)
+	if !ok || !strings.EqualFold(strings.TrimSpace(name), "v") {
+		return ""
+	}
+	return strings.TrimSpace(value)
+}
+
+// versioned returns those of the texts that are records of this version. Without any, a text that
+// only needs other letters is a mistake of its own.
+func versioned(texts []string, version string) (records []string, mistake *finding) {
+	for _, s := range texts {
+		if begins(s, version) {
+			records = append(records, s)
+		}
+	}
+	if i := slices.IndexFunc(texts, func(s string) bool { return almost(s, version) }); i >= 0 && len(records) == 0 {
+		f := wrong(texts[i:i+1], "version", "version", version)
+		mistake = &f
+	}
+	return records, mistake
 }
