@@ -91,3 +91,46 @@ func (s *Store) AddressStates(ctx context.Context, customer models.ID, addresses
 	}
 	return states, failed("states of addresses", err)
 }
+
+// movePiece is how many targets change in one transaction when a domain has moved.
+const movePiece = 200
+
+// unasked makes a target one whose owner has not agreed.
+const unasked = "verified_at = 0, token_hash = '', asked_at = 0"
+
+// TargetsCameHome makes the targets of a customer that lead into a domain ones inside of it.
+func (s *Store) TargetsCameHome(ctx context.Context, customer models.ID, domain string) error {
+	return s.moveTargets(ctx, "external = 0, "+unasked, "customer_id = ? AND external = 1 AND address LIKE ? ESCAPE '!'", customer, into(domain))
+}
+
+// TargetsLeft makes the targets of a customer that lead into a domain ones elsewhere, whose owners
+// are to be asked, except those of aliases and mailboxes in the domain itself.
+func (s *Store) TargetsLeft(ctx context.Context, customer, domain models.ID, name string) error {
+	return s.moveTargets(ctx, "external = 1, "+unasked, `customer_id = ? AND external = 0 AND address LIKE ? ESCAPE '!'
+		AND NOT EXISTS (SELECT 1 FROM aliases WHERE aliases.id = targets.owner_id AND aliases.domain_id = ?)
+		AND NOT EXISTS (SELECT 1 FROM mailboxes WHERE mailboxes.id = targets.owner_id AND mailboxes.domain_id = ?)`, customer, into(name), domain, domain)
+}
+
+// ForgetConsents makes all targets elsewhere that lead into a domain, but those of its customer,
+// ones whose owners are to be asked again.
+func (s *Store) ForgetConsents(ctx context.Context, customer models.ID, domain string) error {
+	return s.moveTargets(ctx, unasked, "customer_id <> ? AND external = 1 AND (verified_at <> 0 OR asked_at <> 0) AND address LIKE ? ESCAPE '!'", customer, into(domain))
+}
+
+func into(domain string) string { return "%@" + escapeLike(domain) }
+
+// moveTargets changes the targets that a condition holds for until it holds for none, in pieces.
+func (s *Store) moveTargets(ctx context.Context, set, where string, args ...any) error {
+	for {
+		var ids []models.ID
+		if err := s.on(ctx).Model(&models.Target{}).Where(where, args...).Order("id").Limit(movePiece).Pluck("id", &ids).Error; err != nil || len(ids) == 0 {
+			return failed("targets of a domain", err)
+		}
+		err := s.change(ctx, db.ChangedAll, 0, func(g *gorm.DB) error {
+			return g.Exec("UPDATE targets SET "+set+" WHERE id IN ?", ids).Error
+		})
+		if err != nil {
+			return failed("move targets", err)
+		}
+	}
+}

@@ -95,6 +95,11 @@ func (s *Service) AddDomain(ctx context.Context, v Viewer, n NewDomain) (*models
 	if err != nil {
 		return nil, err
 	}
+	if d.State == models.DomainActive {
+		if err := s.moveIn(ctx, d); err != nil {
+			s.log.Warn("targets into a new domain", "domain", d.Name, "err", err)
+		}
+	}
 	s.done(v, "domain added", "domain", d.Name, "state", d.State)
 	return d, nil
 }
@@ -163,6 +168,9 @@ func (s *Service) ActivateDomain(ctx context.Context, v Viewer, name string, cus
 		d, err = s.store.Domain(ctx, models.OfCustomer(customer), d.Name)
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.moveIn(ctx, d); err != nil {
 		return err
 	}
 	err = s.changeDomain(ctx, d.ID, func(_ context.Context, d *models.Domain) error {

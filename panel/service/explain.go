@@ -9,7 +9,8 @@ import (
 
 // Explain says where mail to an address would go now. An error that a sender would get comes
 // beside the route, with the steps that lead to it. The address must be of a domain of the
-// viewer's, and of what lies at others' nothing is told but that it is elsewhere.
+// viewer's, and of what lies at others' nothing is told but that it is elsewhere. Of a claim that
+// is not proven that is all: NotFound recipient.unproven (argument domain).
 func (s *Service) Explain(ctx context.Context, v Viewer, addr string) (*models.Route, error) {
 	a, err := address.Parse(addr)
 	if err != nil {
@@ -18,6 +19,12 @@ func (s *Service) Explain(ctx context.Context, v Viewer, addr string) (*models.R
 	scope, _, err := s.findDomain(ctx, v, see, a.Domain)
 	if err != nil {
 		return nil, err
+	}
+	if mine, err := s.servedFor(ctx, scope, a.String()); err != nil {
+		return nil, err
+	} else if !mine {
+		route := &models.Route{Address: a.Lower().String(), Steps: []models.RouteStep{{Address: a.Lower().String(), Kind: models.StepOutside}}}
+		return route, models.Errorf(models.NotFound, "recipient.unproven", "%s is not proven yet: until then its mail goes elsewhere.", a.Domain).With("domain", a.Domain)
 	}
 	route, err := s.store.Explain(ctx, a)
 	if route == nil || scope.All() {
@@ -64,14 +71,16 @@ func (s *Service) within(ctx context.Context, scope models.Scope, route *models.
 	return seen, nil
 }
 
+// servedFor reports whether mail to an address goes, or would, to a domain in the scope now; a
+// claim that is not proven is none.
 func (s *Service) servedFor(ctx context.Context, scope models.Scope, addr string) (bool, error) {
 	a, err := address.Parse(addr)
 	if err != nil {
 		return false, nil
 	}
-	_, err = s.store.Domain(ctx, scope, a.Domain)
+	d, err := s.store.Domain(ctx, models.Everything(), a.Domain) // the active claim, if there is one
 	if models.Is(err, models.NotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && scope.Sees(d.CustomerID) && (scope.All() || d.State == models.DomainActive), err
 }

@@ -31,6 +31,11 @@ func (s *Service) prove(ctx context.Context, d *models.Domain, report *models.DN
 	for i := range claims {
 		held = held || claims[i].ID != d.ID && claims[i].State == models.DomainActive
 	}
+	if !held {
+		if err := s.moveIn(ctx, d); err != nil {
+			return d, err
+		}
+	}
 	var now *models.Domain
 	err = s.changeDomain(ctx, d.ID, func(_ context.Context, d *models.Domain) error {
 		now = d
@@ -56,6 +61,21 @@ func (s *Service) prove(ctx context.Context, d *models.Domain, report *models.DN
 		s.log.Warn("domain proven, but held by another customer", "domain", d.Name, "customer_id", d.CustomerID)
 	}
 	return now, nil
+}
+
+// moveIn brings what leads into a domain into line with its becoming active for its customer: the
+// customer's own targets there need no consent, and what those agreed to who had the domain before
+// binds nobody now. It comes before the change, which until then does not depend on it: a target
+// inside is not followed into a domain of others. It can be repeated.
+func (s *Service) moveIn(ctx context.Context, d *models.Domain) error {
+	others, err := s.store.HeldByOthers(ctx, d.CustomerID, d.Name)
+	if err == nil && others {
+		err = s.store.ForgetConsents(ctx, d.CustomerID, d.Name)
+	}
+	if err != nil {
+		return err
+	}
+	return s.store.TargetsCameHome(ctx, d.CustomerID, d.Name)
 }
 
 // mxProves reports whether the MX of a pending claim says that the owner of the name wants the
@@ -164,19 +184,23 @@ func (s *Service) TakeDomain(ctx context.Context, v Viewer, name string, custome
 	if err != nil {
 		return err
 	}
+	claims, err := s.store.Claims(ctx, d.Name)
+	if err != nil {
+		return err
+	}
+	if c := wantedClaim(claims, customer); c == nil {
+		return notFound()
+	} else if err := s.moveIn(ctx, c); err != nil {
+		return err
+	}
 	var claim *models.Domain
+	var losers []models.Domain
 	err = s.store.Write(ctx, func(ctx context.Context) error {
 		claims, err := s.store.Claims(ctx, d.Name)
 		if err != nil {
 			return err
 		}
-		claim = nil
-		for i := range claims {
-			if c := &claims[i]; claim == nil && (customer != 0 && c.CustomerID == customer || customer == 0 && c.State == models.DomainPending) {
-				claim = c
-			}
-		}
-		if claim == nil {
+		if losers, claim = nil, wantedClaim(claims, customer); claim == nil {
 			return notFound()
 		}
 		for i := range claims {
@@ -185,13 +209,33 @@ func (s *Service) TakeDomain(ctx context.Context, v Viewer, name string, custome
 				if err := s.store.UpdateDomain(ctx, c); err != nil {
 					return err
 				}
+				losers = append(losers, *c)
 			}
 		}
 		claim.State, claim.ActiveName, claim.UpdatedAt = models.DomainActive, &claim.Name, s.now()
 		return conflict(s.store.UpdateDomain(ctx, claim), domainTaken())
 	})
-	if err == nil {
-		s.done(v, "domain taken over", "domain", claim.Name, "customer_id", claim.CustomerID)
+	if err != nil {
+		return err
 	}
-	return err
+	s.done(v, "domain taken over", "domain", claim.Name, "customer_id", claim.CustomerID)
+	if err := s.store.ForgetConsents(ctx, claim.CustomerID, claim.Name); err != nil { // of those asked meanwhile
+		s.log.Warn("consents into a domain that was taken over", "domain", claim.Name, "err", err)
+	}
+	for i := range losers { // not followed from now on in any case; that their owners are asked is a service
+		if err := s.store.TargetsLeft(ctx, losers[i].CustomerID, losers[i].ID, losers[i].Name); err != nil {
+			s.log.Warn("targets into a domain that was taken over", "domain", claim.Name, "err", err)
+		}
+	}
+	return nil
+}
+
+// wantedClaim returns the claim of a customer, 0 = the oldest that is pending; nil if there is none.
+func wantedClaim(claims []models.Domain, customer models.ID) *models.Domain {
+	for i := range claims {
+		if c := &claims[i]; customer != 0 && c.CustomerID == customer || customer == 0 && c.State == models.DomainPending {
+			return c
+		}
+	}
+	return nil
 }

@@ -45,7 +45,7 @@ func (s *Service) catchAll(ctx context.Context, d *models.Domain, typed string) 
 	if err != nil {
 		return "", on(err, "catch_all")
 	}
-	state, err := s.addressState(ctx, d.CustomerID, a)
+	state, err := s.addressState(ctx, d.CustomerID, a, a.Domain == d.Name)
 	switch {
 	case err != nil:
 		return "", err

@@ -28,6 +28,9 @@ type RoutingStore interface {
 	TargetsInto(ctx context.Context, customer models.ID, domain string, limit int) ([]models.Target, error)
 	TargetsToAsk(ctx context.Context, limit int) ([]models.Target, error)
 	CountWaiting(ctx context.Context, customer models.ID) (int64, error)
+	TargetsCameHome(ctx context.Context, customer models.ID, domain string) error
+	TargetsLeft(ctx context.Context, customer, domain models.ID, name string) error
+	ForgetConsents(ctx context.Context, customer models.ID, domain string) error
 	UpdateTarget(ctx context.Context, t *models.Target) error
 	DeleteTarget(ctx context.Context, t *models.Target) error
 

@@ -119,7 +119,7 @@ func (s *Service) target(ctx context.Context, w wanted, a address.Address) (*mod
 		return &w.had[i], nil
 	}
 	t := &models.Target{ID: s.store.NewID(), OwnerID: w.owner, CustomerID: w.customer, Address: name, CreatedAt: s.now()}
-	state, err := s.addressState(ctx, w.customer, a)
+	state, err := s.addressState(ctx, w.customer, a, a.Domain == w.self.Domain)
 	switch {
 	case err != nil:
 		return nil, err
@@ -135,13 +135,15 @@ func (s *Service) target(ctx context.Context, w wanted, a address.Address) (*mod
 
 // addressState says what an address is for a customer: one of the states of AddressStates,
 // "role", TargetMissing, or "elsewhere" if its domain is not the customer's. Whether it exists
-// at somebody else's is none of the customer's business.
-func (s *Service) addressState(ctx context.Context, customer models.ID, a address.Address) (string, error) {
+// at somebody else's is none of the customer's business. A domain that is claimed and not proven
+// is somebody else's too, except (claims) for what nobody can reach before that is proven: what
+// leads there from the same domain.
+func (s *Service) addressState(ctx context.Context, customer models.ID, a address.Address, claims bool) (string, error) {
 	d, err := s.store.Domain(ctx, models.OfCustomer(customer), a.Domain)
 	if err == nil && d.AliasOf != nil {
 		d, err = s.store.DomainByID(ctx, models.OfCustomer(customer), *d.AliasOf)
 	}
-	if models.Is(err, models.NotFound) {
+	if models.Is(err, models.NotFound) || err == nil && d.State != models.DomainActive && !claims {
 		return "elsewhere", nil
 	}
 	if err != nil {
@@ -282,7 +284,7 @@ func (s *Service) views(ctx context.Context, customer models.ID, targets []model
 			state = states[a.WithoutTag().String()]
 		}
 		if state == "" { // another name of the domain, or a role
-			if state, err = s.addressState(ctx, customer, a); err != nil {
+			if state, err = s.addressState(ctx, customer, a, true); err != nil {
 				return nil, err
 			}
 		}
