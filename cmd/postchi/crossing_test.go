@@ -24,7 +24,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, dns: resolvertest.New(t)}
 	for range 100 {
-		if w.port = freePort(t); w.free("127.0.0.2") && w.free("127.0.0.3") && w.free("127.0.0.4") {
+		if w.port = freePort(t); w.free("127.0.0.2") && w.free("127.0.0.3") && w.free("127.0.0.4") && w.free("127.0.0.5") {
 			return w
 		}
 	}
@@ -146,9 +146,15 @@ func containsAll(s string, words []string) bool {
 // send submits a message.
 func (in *instance) send(t testing.TB, from, subject string, to ...string) {
 	t.Helper()
+	in.sendSized(t, from, subject, 900, to...)
+}
+
+// sendSized submits a message of some size.
+func (in *instance) sendSized(t testing.TB, from, subject string, size int, to ...string) {
+	t.Helper()
 	c := in.submission(t, from, testPassword)
 	defer c.Close()
-	if a := c.submit(from, message(from, subject, 900), to...); a.code != 250 {
+	if a := c.submit(from, message(from, subject, size), to...); a.code != 250 {
 		t.Fatalf("%s to %v: %s", subject, to, a)
 	}
 }

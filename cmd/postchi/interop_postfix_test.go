@@ -37,10 +37,16 @@ smtpd_tls_received_header = yes
 smtpd_tls_cert_file = %[1]s/cert.pem
 smtpd_tls_key_file = %[1]s/key.pem
 smtpd_recipient_restrictions = check_recipient_access inline:{ { later@three.test = 450 4.2.0 Come back later } { never@three.test = 550 5.7.1 Not wanted here } },
- permit_mynetworks, reject_unauth_destination
-virtual_mailbox_domains = three.test
+ check_recipient_access texthash:%[1]s/access-rcpt, permit_mynetworks, reject_unauth_destination
+smtpd_data_restrictions = check_recipient_access texthash:%[1]s/access-data
+smtpd_end_of_data_restrictions = check_recipient_access texthash:%[1]s/access-end
+smtpd_restriction_classes = dawdle
+dawdle = sleep 4
+virtual_mailbox_domains = three.test, four.test
 virtual_mailbox_base = %[1]s/mail
-virtual_mailbox_maps = inline:{ omid@three.test=omid/, later@three.test=later/ }
+virtual_mailbox_maps = inline:{ omid@three.test=omid/, later@three.test=later/, cut@four.test=cut/,
+ rcpt4@three.test=rcpt4/, rcpt5@three.test=rcpt5/, rcptslow@three.test=rcptslow/, data4@three.test=data4/, data5@three.test=data5/,
+ dataslow@three.test=dataslow/, end4@three.test=end4/, end5@three.test=end5/, endslow@three.test=endslow/ }
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 virtual_minimum_uid = 100
@@ -65,6 +71,9 @@ func (w *world) postfix(t *testing.T) *postfix {
 		}
 	}
 	os.Chmod(dir, 0o755)
+	for _, stage := range []string{"rcpt", "data", "end"} {
+		p.access(t, stage, nil)
+	}
 	runProgram(t, "", "chown", "postfix", filepath.Join(dir, "data"))
 	runProgram(t, "", "chown", "65534:65534", filepath.Join(dir, "mail"))
 	runProgram(t, "", "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mx.three.test",
