@@ -31,6 +31,7 @@ type digested struct {
 	at                         models.Micros
 	owner                      owner
 	sender, recipient, message int64 // keys
+	tagged                     [2]int64
 	subject                    string
 }
 

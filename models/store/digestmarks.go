@@ -23,6 +23,7 @@ const (
 	markAddress
 	markDomain
 	markDomainOf // a domain in the mail of a customer
+	markTagged   // an address with its +tag
 	markMessage
 	markLetters
 )
@@ -74,6 +75,11 @@ func marksOf(events []digested) []byte {
 				add(markAddress, uint64(key))
 				add(markDomain, uint64(key>>domainShift))
 				add(markDomainOf, domainOfCustomer(e.owner.customer, key))
+			}
+		}
+		for _, key := range e.tagged {
+			if key != 0 {
+				add(markTagged, uint64(key))
 			}
 		}
 		if e.message != 0 {

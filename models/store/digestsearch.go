@@ -123,6 +123,9 @@ func (a *asked) marks() (lists [][]uint64) {
 			if a.low == a.high {
 				add(markAddress, uint64(a.low))
 			}
+			if a.tagged != 0 {
+				add(markTagged, uint64(a.tagged))
+			}
 		}
 		lists = append(lists, append(all, lettersAsked(a.subject, out)...))
 	}

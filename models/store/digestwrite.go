@@ -19,7 +19,7 @@ const (
 )
 
 // digestRows reads what a digest has of an event.
-const digestRows = "SELECT id, at, customer_id, mailbox_id, direction, sender_key, recipient_key, message_key, subject_folded FROM events "
+const digestRows = "SELECT id, at, customer_id, mailbox_id, direction, sender_key, recipient_key, message_key, subject_folded, sender, recipient FROM events "
 
 // DigestEvents makes the next digest, and returns of how many events; 0 while there are not
 // enough. Until then searches read the rows themselves. Any process may call it, at any time.
@@ -67,11 +67,11 @@ func readDigested(ctx context.Context, q querier, query string, args ...any) ([]
 	var all []digested
 	for rows.Next() {
 		var e digested
-		var direction string
-		if err := rows.Scan(&e.id, &e.at, &e.owner.customer, &e.owner.mailbox, &direction, &e.sender, &e.recipient, &e.message, &e.subject); err != nil {
+		var direction, sender, recipient string
+		if err := rows.Scan(&e.id, &e.at, &e.owner.customer, &e.owner.mailbox, &direction, &e.sender, &e.recipient, &e.message, &e.subject, &sender, &recipient); err != nil {
 			return nil, err
 		}
-		e.owner.out = direction == "out"
+		e.owner.out, e.tagged = direction == "out", [2]int64{taggedKey(sender), taggedKey(recipient)}
 		all = append(all, e)
 	}
 	return all, rows.Err()
@@ -102,7 +102,10 @@ func (s *Store) digestLate(ctx context.Context, tx *db.Tx, rows []models.Event, 
 	var late []digested
 	for i := range rows {
 		if e := &rows[i]; e.ID <= upto {
-			late = append(late, digested{e.ID, e.At, owner{e.CustomerID, e.MailboxID, e.Direction == "out"}, keys[i].sender, keys[i].recipient, keys[i].message, foldedSubject(e.Subject)})
+			late = append(late, digested{
+				id: e.ID, at: e.At, owner: owner{e.CustomerID, e.MailboxID, e.Direction == "out"}, subject: foldedSubject(e.Subject),
+				sender: keys[i].sender, recipient: keys[i].recipient, message: keys[i].message, tagged: [2]int64{taggedKey(e.Sender), taggedKey(e.Recipient)},
+			})
 		}
 	}
 	if len(late) == 0 {

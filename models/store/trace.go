@@ -15,11 +15,11 @@ import (
 const (
 	// traceLimit and maxTraces are how many messages an answer has.
 	traceLimit, maxTraces = 20, 100
-	// searchBudget bounds what one search reads, in bytes of digests; a row counts as rowCost,
-	// wherever it lies. What is older is looked at by the next search, which starts where this
+	// searchBudget bounds what one search reads, in bytes of digests; a row counts as rowCost, one
+	// that an index has in order as a quarter of it. What is older is looked at by the next search, which starts where this
 	// one ended: none costs more, whatever it asks for.
 	searchBudget = 8 << 20
-	rowCost      = 3 << 10
+	rowCost      = 4 << 10
 	// rowLimit is up to how many events of a viewer are read as rows rather than in digests.
 	rowLimit = 2000
 	// listSteps and allSteps are how many steps of one message are read for a list and for its

@@ -35,6 +35,26 @@ func addressKey(s string) int64 {
 	return domainKey(domain) | hash63("local", local)>>(63-domainShift)
 }
 
+// taggedAddress returns an address with a +tag in lower case; "" for one without.
+func taggedAddress(s string) string {
+	if !strings.Contains(s, "+") {
+		return ""
+	}
+	a, err := address.Parse(strings.Trim(strings.TrimSpace(s), "<>"))
+	if err != nil || a.Tag() == "" {
+		return ""
+	}
+	return a.Lower().String()
+}
+
+// taggedKey returns the key of an address together with its +tag; 0 without one.
+func taggedKey(s string) int64 {
+	if s = taggedAddress(s); s == "" {
+		return 0
+	}
+	return hash63("tagged", s)
+}
+
 // messageKey returns the key of a Message-ID without its angle brackets; 0 for "".
 func messageKey(id string) int64 {
 	if id == "" {

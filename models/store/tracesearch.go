@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/postchi/postchi/models"
-	"github.com/postchi/postchi/models/address"
 )
 
 // asked is a search: a query with what it comes to for the viewer.
@@ -17,6 +16,7 @@ type asked struct {
 	from, to  models.Micros // of which moments
 	low, high int64         // keys of the sender or a recipient; high = 0: not asked
 	message   int64         // key; 0 = not asked
+	tagged    int64         // key of the address with its +tag; 0 = not asked
 	subject   string        // folded
 }
 
@@ -37,7 +37,7 @@ func newAsked(scope models.Scope, q models.TraceQuery) (a *asked, ok bool) {
 		return a, a.message != 0
 	case q.Address != "":
 		a.low = addressKey(q.Address)
-		a.high = a.low
+		a.high, a.tagged = a.low, taggedKey(q.Address)
 		return a, a.low != 0
 	case q.Domain != "":
 		a.low = domainKey(q.Domain)
@@ -79,8 +79,8 @@ func (a *asked) filter() *conditions {
 	case a.high != 0:
 		c.and("(sender_key BETWEEN ? AND ? OR recipient_key BETWEEN ? AND ?)", a.low, a.high, a.low, a.high)
 	}
-	if p, err := address.Parse(a.Address); err == nil && p.Tag() != "" {
-		c.and("(LOWER(sender) = ? OR LOWER(recipient) = ?)", p.Lower().String(), p.Lower().String())
+	if tagged := taggedAddress(a.Address); tagged != "" {
+		c.and("(LOWER(sender) = ? OR LOWER(recipient) = ?)", tagged, tagged)
 	}
 	return c
 }
@@ -119,7 +119,7 @@ func (s *Store) searchRows(ctx context.Context, a *asked, edge models.Micros, mo
 	if h.take(found); err != nil || h.until != 0 || !more {
 		return false, err
 	}
-	h.left -= s.rowLimit * rowCost
+	h.left -= s.rowLimit * rowCost / 4
 	a.to = edge
 	return a.from < a.to, nil
 }
