@@ -38,6 +38,8 @@ type DNSResult struct {
 	Notes   []string          `json:"notes,omitempty"` // keys of words under "dns.note."
 	Args    map[string]string `json:"args,omitempty"`  // the values in those words
 	TTL     int64             `json:"ttl,omitempty"`   // of pending: seconds until caches ask again
+
+	CheckedAt Micros `json:"checked_at,omitempty"` // of this row alone, after the report; 0 = with it
 }
 
 // Needed reports whether the result keeps a domain from being all right.

@@ -20,6 +20,8 @@ func (p *Panel) dnsRoutes() []route {
 		{http.MethodPost, "/domains/:domain/dns", users, p.checkDNS, 0},
 		{http.MethodGet, "/domains/:domain/dns.json", users, p.dnsJSON, 0},
 		{http.MethodGet, "/domains/:domain/dns.zone", users, p.dnsZone, 0},
+		{http.MethodGet, "/domains/:domain/dns.csv", users, p.dnsCSV, 0},
+		{http.MethodPost, "/domains/:domain/dns/row", users, p.checkDNSRow, 0},
 		{http.MethodPost, "/domains/:domain/keys", users, p.rotateKeys, 0},
 		{http.MethodPost, "/domains/:domain/dmarc", users, p.setDMARC, 0},
 	}
@@ -46,13 +48,20 @@ type dnsGroup struct {
 type dnsRow struct {
 	models.DNSResult
 	ID    string
+	Again again
 	Split string // the text in pieces, in quotes; "" if it is short
 	Notes []template.HTML
 	Wait  string // of pending: how long at most
 }
 
+// again is the button by which one row is looked at once more.
+type again struct{ CSRF, Action string }
+
 // Good reports whether nothing is left to do for the row.
 func (r *dnsRow) Good() bool { return r.Verdict == models.DNSOK || r.Verdict == models.DNSNotNeeded }
+
+// rowID is the element of a report's row.
+func rowID(i int) string { return fmt.Sprint("r", i) }
 
 func (p *Panel) showDNS(r *request) error {
 	row, err := p.Service.Domain(r.ctx(), r.viewer, r.param("domain"))
@@ -72,8 +81,10 @@ func (p *Panel) showDNS(r *request) error {
 // dnsGroups puts the rows of a report into groups, in their order.
 func (r *request) dnsGroups(report *models.DNSReport) []dnsGroup {
 	var groups []dnsGroup
+	button := again{r.forms.Token(r.Response(), r.secure), dnsPath(report.Domain) + "/row"}
 	for i := range report.Results {
 		row := r.dnsRow(i, &report.Results[i])
+		row.Again = button
 		if len(groups) == 0 || groups[len(groups)-1].Key != row.Group {
 			groups = append(groups, dnsGroup{Key: row.Group})
 		}
@@ -88,7 +99,7 @@ func (r *request) dnsGroups(report *models.DNSReport) []dnsGroup {
 }
 
 func (r *request) dnsRow(i int, result *models.DNSResult) dnsRow {
-	row := dnsRow{DNSResult: *result, ID: fmt.Sprint("r", i)}
+	row := dnsRow{DNSResult: *result, ID: rowID(i)}
 	if len(row.Strings) > 1 {
 		row.Split = `"` + strings.Join(row.Strings, `" "`) + `"`
 	}
@@ -122,6 +133,39 @@ func (p *Panel) checkDNS(r *request) error {
 	}
 	r.notify("dns.checked." + string(report.Health))
 	return r.redirect(dnsPath(report.Domain))
+}
+
+// checkDNSRow looks at one record and leads back to its row.
+func (p *Panel) checkDNSRow(r *request) error {
+	f, err := r.form()
+	if err != nil {
+		return err
+	}
+	kind, name := f.text("type"), f.text("name")
+	row, err := p.Service.CheckDNSRow(r.ctx(), r.viewer, r.param("domain"), kind, name)
+	if err != nil {
+		return err
+	}
+	report, err := p.Service.DNS(r.ctx(), r.viewer, r.param("domain"))
+	if err != nil {
+		return err
+	}
+	at := ""
+	for i := range report.Results {
+		if got := &report.Results[i]; got.Type == kind && got.FullName == name {
+			at = "#" + rowID(i) + "-title"
+		}
+	}
+	r.notify("dns.row."+string(row.Verdict), "row", kind+" "+name)
+	return r.redirect(dnsPath(report.Domain) + at)
+}
+
+func (p *Panel) dnsCSV(r *request) error {
+	name, text, err := p.Service.DNSCSV(r.ctx(), r.viewer, r.param("domain"))
+	if err != nil {
+		return err
+	}
+	return r.download(name+"-dns.csv", "text/csv; charset=utf-8", []byte(text))
 }
 
 func (p *Panel) dnsJSON(r *request) error {

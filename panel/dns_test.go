@@ -65,6 +65,13 @@ func TestDNSPage(t *testing.T) {
 	if a := b.post("/domains/example.com/dns"); a.code != http.StatusSeeOther { // answered with what is known
 		t.Error(a.code)
 	}
+	b.follow("/domains/example.com/dns/row", "type", "MX", "name", "example.com").has(t, "No answer about <bdi", "MX example.com", "Check this record")
+	if a := b.post("/domains/example.com/dns/row", "type", "MX", "name", "example.com"); !strings.HasSuffix(a.location, "/domains/example.com/dns#r0-title") {
+		t.Error(a.location)
+	}
+	if a := b.post("/domains/example.com/dns/row", "type", "A", "name", "example.com"); a.code != http.StatusNotFound {
+		t.Error(a.code)
+	}
 	b.follow("/domains/example.com/keys").has(t, "New keys are made", "p2r._domainkey")
 	b.follow("/domains/example.com/dmarc", "dmarc", "off").has(t, `value="off" selected`)
 	if a := b.post("/domains/example.com/dmarc", "dmarc", "never"); a.code == http.StatusSeeOther {
@@ -72,6 +79,9 @@ func TestDNSPage(t *testing.T) {
 	}
 	a := b.get("/domains/example.com/dns.zone")
 	if !strings.Contains(a.body, "$ORIGIN example.com.") || !strings.Contains(a.header.Get("Content-Disposition"), "example.com.zone") {
+		t.Error(a.body)
+	}
+	if a = b.get("/domains/example.com/dns.csv"); !strings.Contains(a.body, "MX,@,example.com,10 mail.example.net.,yes,unknown,mx\r\n") || !strings.Contains(a.header.Get("Content-Disposition"), "example.com-dns.csv") {
 		t.Error(a.body)
 	}
 	var report models.DNSReport

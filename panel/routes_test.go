@@ -145,6 +145,7 @@ var forms = map[string][]string{
 	"/customers/:customer/users/new": {"user_email", "new%n@users.example", "user_password", "correct-horse-new"},
 	"/domains/new":                   {"domain", "new%n.example", "customer", "%c"},
 	"/domains/:domain/roles":         {"postmaster", "%a"},
+	"/domains/:domain/dns/row":       {"type", "MX", "name", "%d"},
 	"/domains/:domain/dmarc":         {"dmarc", "junk"},
 	"/domains/:domain/source":        {"source", "192.0.2.7"},
 	"/domains/:domain/delete":        {"typed", "%d", "purge", "yes"},

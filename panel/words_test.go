@@ -43,6 +43,7 @@ var made = []string{
 	"dns.note.",        // models.DNSResult.Notes
 	"dns.health.",      // models.DNSHealth
 	"dns.checked.",
+	"dns.row.", // models.DNSVerdict
 }
 
 func sources(t *testing.T) string {

@@ -27,10 +27,19 @@ func (b *base) openDNS(port func(name string) int, covers func(host string) bool
 		services = append(services, dnsinfo.Service{Name: name, Port: port(name)})
 	}
 	b.dns = dnsinfo.New(dnsinfo.Config{
-		Hostname: b.config.Hostname, Resolver: asking, Covers: covers, STSMode: b.config.Domains.MTASTS, KeepKeys: b.config.keepKeys(), Log: b.log,
+		Hostname: b.config.Hostname, Resolver: asking, Covers: covers, STSMode: b.config.Domains.MTASTS, KeepKeys: b.config.keepKeys(), CA: b.config.issuer(), Log: b.log,
 		Services: func() []dnsinfo.Service { return services }, Source: b.config.Outbound.source(), Relay: b.relayOf,
 	})
 	return nil
+}
+
+// issuer is who certificates for domains' names come from, as CAA records have it; "" if that is
+// not known, as with files that somebody else renews.
+func (c *Config) issuer() string {
+	if c.TLS.Mode != "acme" {
+		return ""
+	}
+	return certs.Issuer(c.TLS.ACMEDirectory)
 }
 
 // keepKeys is how long the record of a DKIM key is needed after its last signature: as long as

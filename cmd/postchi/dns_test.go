@@ -87,6 +87,9 @@ func TestDomainInTheDNS(t *testing.T) {
 				t.Errorf("%+v", v)
 			}
 		}
+		if out, _ := in.command("", "domain", "dns", "shop.example", "--csv"); !strings.HasPrefix(out, "type,name,full_name,value,needed,verdict,purpose\r\n") || !strings.Contains(out, "\nMX,@,shop.example,") {
+			t.Error(out)
+		}
 		if out, _ := in.command("", "domain", "dns", "shop.example", "--zone"); !strings.Contains(out, "$ORIGIN shop.example.") {
 			t.Error(out)
 		}

@@ -29,6 +29,7 @@ var routeForms = map[string]string{
 	"/customers/:customer/users/new": "user_email=new{n}@users.example&user_password=" + testPassword,
 	"/domains/new":                   "domain=new{n}.example&customer={customer}",
 	"/domains/:domain/roles":         "postmaster={address}",
+	"/domains/:domain/dns/row":       "type=MX&name={domain}",
 	"/domains/:domain/dmarc":         "dmarc=junk",
 	"/domains/:domain/source":        "source=192.0.2.7",
 	"/domains/:domain/delete":        "typed={domain}&purge=yes",

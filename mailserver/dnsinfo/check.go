@@ -57,15 +57,7 @@ type checker struct {
 func (i *Info) Check(ctx context.Context, d *models.Domain, keys []models.DKIMKey) *models.DNSReport {
 	ctx, cancel := context.WithTimeout(ctx, i.config.Timeout)
 	defer cancel()
-	c := &checker{asker: i.newAsker(ctx, d.Name), domain: d}
-	addrs, err := i.config.Resolver.LookupNetIP(ctx, "ip", i.config.Hostname)
-	var not *net.DNSError
-	c.host, c.hostOK = addrs, err == nil && len(addrs) > 0
-	c.hostless = err == nil && len(addrs) == 0 || errors.As(err, &not) && not.IsNotFound
-	list := i.records(d, keys, c.host)
-	if !c.hostOK {
-		list = append(list, i.hostRecord("A", ""))
-	}
+	c, list := i.begin(ctx, d, keys)
 	results := make([]models.DNSResult, len(list))
 	var all sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
@@ -78,12 +70,30 @@ func (i *Info) Check(ctx context.Context, d *models.Domain, keys []models.DKIMKe
 	}
 	all.Wait()
 	report := &models.DNSReport{Domain: d.Name, CheckedAt: models.At(i.config.Now())}
-	report.Results = slices.DeleteFunc(results, func(r models.DNSResult) bool {
-		return r.Purpose == purposeDKIMRetired && r.Verdict != models.DNSExtra || r.Purpose == purposeCAA && r.Verdict == models.DNSNotNeeded
-	})
+	report.Results = slices.DeleteFunc(results, func(r models.DNSResult) bool { return silent(&r) })
 	i.until(report.Results, keys)
 	report.Health = report.Sum()
 	return report
+}
+
+// begin starts a look: it finds the server's addresses, and the records that are to be looked at.
+func (i *Info) begin(ctx context.Context, d *models.Domain, keys []models.DKIMKey) (*checker, []models.DNSRecord) {
+	c := &checker{asker: i.newAsker(ctx, d.Name), domain: d}
+	addrs, err := i.config.Resolver.LookupNetIP(ctx, "ip", i.config.Hostname)
+	var not *net.DNSError
+	c.host, c.hostOK = addrs, err == nil && len(addrs) > 0
+	c.hostless = err == nil && len(addrs) == 0 || errors.As(err, &not) && not.IsNotFound
+	list := i.records(d, keys, c.host)
+	if !c.hostOK {
+		list = append(list, i.hostRecord("A", ""))
+	}
+	return c, list
+}
+
+// silent reports whether a row says nothing to anybody.
+func silent(r *models.DNSResult) bool {
+	return r.Purpose == purposeDKIMRetired && r.Verdict != models.DNSExtra ||
+		r.Purpose == purposeCAA && r.Verdict == models.DNSNotNeeded && len(r.Notes) == 0
 }
 
 // until says of retiring keys how long their records are needed.

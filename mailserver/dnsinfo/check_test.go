@@ -41,7 +41,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	s := resolvertest.New(t)
 	w := &world{Server: s, domain: &models.Domain{Name: domain, State: models.DomainActive}, keys: keys}
-	w.info = New(Config{Hostname: host, Resolver: s.Resolver(t), Private: true, Services: func() []Service {
+	w.info = New(Config{Hostname: host, Resolver: s.Resolver(t), Private: true, CA: "letsencrypt.org", Services: func() []Service {
 		return []Service{{"imaps", 993}, {"submissions", 465}, {"pop3s", 995}, {"imap", 0}}
 	}})
 	s.Set(host+". IN A 203.0.113.10", host+". IN AAAA 2001:db8::10",

@@ -45,7 +45,7 @@ type Config struct {
 	Relay    func(ctx context.Context, domain models.ID) string
 	Covers   func(host string) bool // whether clients accept the server's certificate for a host; nil = never
 	STSMode  string                 // of the MTA-STS policy: "testing" or "enforce"; "" = testing
-	CA       string                 // who issues certificates for domains' names, in CAA records; "" = letsencrypt.org
+	CA       string                 // who issues certificates for domains' names, as CAA records have it; "" = nobody knows
 	Source   netip.Addr             // that mail leaves from unless its domain has one; invalid = the server's
 	KeepKeys time.Duration          // how long records of retiring DKIM keys are needed
 	Port     uint16                 // of authoritative servers; 0 = 53
@@ -63,9 +63,6 @@ func New(config Config) *Info {
 	config.Hostname = strings.ToLower(strings.TrimSuffix(config.Hostname, "."))
 	if config.STSMode == "" {
 		config.STSMode = "testing"
-	}
-	if config.CA == "" {
-		config.CA = "letsencrypt.org"
 	}
 	if config.Port == 0 {
 		config.Port = 53

@@ -202,8 +202,11 @@ func (r *records) clients() {
 		rec := r.add(groupSetup, c.purpose, "CNAME", c.name, host+".")
 		rec.Optional, rec.NotYet = true, !r.info.covers(c.name+"."+r.domain.Name)
 	}
-	caa := r.add(groupSetup, purposeCAA, "CAA", "@", `0 issue "`+r.info.config.CA+`"`)
-	caa.Optional = true
+	value := "" // who issues is not known
+	if ca := r.info.config.CA; ca != "" {
+		value = `0 issue "` + ca + `"`
+	}
+	r.add(groupSetup, purposeCAA, "CAA", "@", value).Optional = true
 }
 
 // host adds what the operator of the server looks after.

@@ -16,7 +16,7 @@ var hostAddrs = []netip.Addr{netip.MustParseAddr("203.0.113.10")}
 
 // TestZoneFile compares the zone file with the one in testdata, and has the library read it.
 func TestZoneFile(t *testing.T) {
-	i := New(Config{Hostname: host, Services: func() []Service { return []Service{{"imaps", 993}, {"pop3", 0}} }})
+	i := New(Config{Hostname: host, CA: "letsencrypt.org", Services: func() []Service { return []Service{{"imaps", 993}, {"pop3", 0}} }})
 	all := append([]models.DKIMKey{
 		{Algorithm: models.DKIMRSA, Selector: "p0r", State: models.DKIMRetired, Public: rsaKey},
 		{Algorithm: models.DKIMEd25519, Selector: "p0e", State: models.DKIMRetiring, Public: edKey},

@@ -26,6 +26,7 @@ func (i *Info) Zone(domain string, list []models.DNSRecord) string {
 			fmt.Fprintf(&b, "; may be removed: %s\n", rec.Name)
 		case rec.NotYet:
 			fmt.Fprintf(&b, "; not yet: %s\n", line(rec))
+		case rec.Value == "":
 		case rec.Purpose == purposeCAA:
 			fmt.Fprintf(&b, "; only if there are CAA records: %s\n", line(rec))
 		default:

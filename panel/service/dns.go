@@ -41,6 +41,11 @@ type DNS interface {
 	Expected(d *models.Domain, keys []models.DKIMKey) []models.DNSRecord
 	// Zone returns records as a zone file.
 	Zone(domain string, list []models.DNSRecord) string
+	// CSV returns a report as a table for spreadsheets.
+	CSV(report *models.DNSReport) string
+	// CheckRow looks at one record and returns the last report with what was found in it; nil
+	// if the domain needs no such record.
+	CheckRow(ctx context.Context, d *models.Domain, keys []models.DKIMKey, last *models.DNSReport, kind, fullName string) *models.DNSReport
 	// Check looks at all of them. It takes up to a quarter of a minute and never fails.
 	Check(ctx context.Context, d *models.Domain, keys []models.DKIMKey) *models.DNSReport
 }
@@ -89,6 +94,15 @@ func (s *Service) DNSZone(ctx context.Context, v Viewer, name string) (domain, t
 		list[i] = report.Results[i].DNSRecord
 	}
 	return report.Domain, s.config.DNS.Zone(report.Domain, list), nil
+}
+
+// DNSCSV returns the records that a domain needs as a table, and the domain's normalized name.
+func (s *Service) DNSCSV(ctx context.Context, v Viewer, name string) (domain, text string, err error) {
+	report, err := s.DNS(ctx, v, name)
+	if err != nil {
+		return "", "", err
+	}
+	return report.Domain, s.config.DNS.CSV(report), nil
 }
 
 // lastLook returns the last report and its row; both are empty before the first.
@@ -158,7 +172,7 @@ func (s *Service) CheckDNS(ctx context.Context, v Viewer, name string) (*models.
 		if err != nil {
 			return nil, err
 		}
-		if age := s.config.Now().Sub(row.CheckedAt.Time()); row.CheckedAt != 0 && age >= 0 && age < lookPause {
+		if s.justNow(row.CheckedAt) {
 			return s.DNS(ctx, v, d.Name)
 		}
 	}
@@ -175,16 +189,24 @@ func (s *Service) look(ctx context.Context, d *models.Domain) (*models.DNSReport
 		return nil, err
 	}
 	report := s.config.DNS.Check(ctx, d, keys)
+	report.CheckedAt = s.now()
+	return report, s.follow(ctx, d, keys, report, report)
+}
+
+// follow does what follows from the rows that were looked at just now, and keeps the report that
+// they belong to.
+func (s *Service) follow(ctx context.Context, d *models.Domain, keys []models.DKIMKey, seen, report *models.DNSReport) error {
 	if ctx.Err() != nil {
-		return nil, models.Unavailablef(ctx.Err(), "The look at the DNS was given up.")
+		return models.Unavailablef(ctx.Err(), "The look at the DNS was given up.")
 	}
-	if err := s.publish(ctx, d.ID, keys, report); err != nil {
-		return nil, err
+	if err := s.publish(ctx, d.ID, keys, seen); err != nil {
+		return err
 	}
-	if d, err = s.prove(ctx, d, report); err != nil {
-		return nil, err
+	d, err := s.prove(ctx, d, seen)
+	if err != nil {
+		return err
 	}
-	return report, s.keepLook(ctx, d, report)
+	return s.keepLook(ctx, d, report)
 }
 
 // publish tells the keys which of them the DNS shows.
@@ -211,7 +233,6 @@ func (s *Service) keepLook(ctx context.Context, d *models.Domain, report *models
 		return err
 	}
 	now := s.now()
-	report.CheckedAt = now
 	body, err := json.Marshal(report)
 	if err != nil {
 		return err
@@ -219,7 +240,7 @@ func (s *Service) keepLook(ctx context.Context, d *models.Domain, report *models
 	if row.Health != report.Health {
 		row.Since = now
 	}
-	row.Health, row.Body, row.CheckedAt = report.Health, string(body), now
+	row.Health, row.Body, row.CheckedAt = report.Health, string(body), report.CheckedAt
 	row.DueAt = models.NextDNSCheck(row.Health, row.Since, now)
 	tell := false
 	switch {

@@ -47,6 +47,24 @@ func (z *zone) Check(_ context.Context, d *models.Domain, keys []models.DKIMKey)
 	return r
 }
 
+func (z *zone) CSV(*models.DNSReport) string { return "" }
+
+func (z *zone) CheckRow(ctx context.Context, d *models.Domain, keys []models.DKIMKey, last *models.DNSReport, kind, fullName string) *models.DNSReport {
+	found := z.Check(ctx, d, keys).Find(kind, fullName)
+	if found == nil {
+		return nil
+	}
+	report := *last
+	report.Results = append([]models.DNSResult(nil), last.Results...)
+	if row := report.Find(kind, fullName); row != nil {
+		*row = *found
+	} else {
+		report.Results = append(report.Results, *found)
+	}
+	report.Health = report.Sum()
+	return &report
+}
+
 // noKeys makes none.
 type noKeys struct{}
 
@@ -238,6 +256,23 @@ func TestLooksAreKeptAndTold(t *testing.T) {
 		if z.looks != looks+1 {
 			t.Errorf("%d looks", z.looks-looks)
 		}
+		// So does one who looks at one row; the mail that all is right follows from it too.
+		z.shown["mx"] = models.DNSMissing
+		s.clock = s.clock.Add(time.Minute)
+		if _, err := s.CheckDNS(ctx, v, "example.com"); err != nil {
+			t.Fatal(err)
+		}
+		z.shown["mx"], looks = models.DNSOK, z.looks
+		at := s.clock
+		s.clock = s.clock.Add(time.Minute)
+		if row, err := s.CheckDNSRow(ctx, v, "example.com", "MX", "example.com"); err != nil || row.Verdict != models.DNSOK || z.looks != looks+1 || len(*mails) != 3 {
+			t.Errorf("%+v, %v, %d looks, told %d", row, err, z.looks-looks, len(*mails))
+		}
+		if r, err := s.DNS(ctx, v, "example.com"); err != nil || r.Health != models.DNSHealthOK || r.CheckedAt != models.At(at) {
+			t.Errorf("%+v, %v", r, err)
+		}
+		_, err = s.CheckDNSRow(ctx, v, "example.com", "A", "example.com")
+		s.want(err, models.NotFound, "not_found")
 		if err := s.SetDMARCObey(ctx, v, "example.com", models.DMARCObeyJunk); err != nil {
 			t.Fatal(err)
 		}

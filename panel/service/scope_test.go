@@ -126,6 +126,13 @@ var calls = map[string]call{
 		_, _, err := s.DNSZone(s.ctx, v, "example.com")
 		return none(err)
 	}},
+	"DNSCSV": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		_, _, err := s.DNSCSV(s.ctx, v, "example.com")
+		return none(err)
+	}},
+	"CheckDNSRow": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return s.CheckDNSRow(s.ctx, v, "example.com", "MX", "example.com")
+	}},
 	"CheckDNS":     {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.CheckDNS(s.ctx, v, "example.com") }},
 	"RotateKeys":   {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.RotateKeys(s.ctx, v, "example.com")) }},
 	"Proof":        {as: "owner", run: func(s *site, v Viewer) (any, error) { return s.Proof(s.ctx, v, "example.com") }},
