@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postchi/postchi/mailserver/mime"
+	"github.com/postchi/postchi/models/address"
 )
 
 // noDNS has nothing, and the keys of the RFCs.
@@ -97,6 +98,30 @@ func FuzzKeyRecord(f *testing.F) {
 		}
 	})
 }
+
+func FuzzSPFRecord(f *testing.F) {
+	f.Add("v=spf1 a:%{d2r-.}.example.com/24//64 -mx ip4:192.0.2.0/24 ip6:::1 redirect=_spf.%{d} exp=a.b x=y")
+	f.Add("v=spf1 +all mistake")
+	f.Fuzz(func(t *testing.T, record string) {
+		v := New(Config{Resolver: oneSPF{noDNS{}, record}, Hostname: "mx.postchi.test"})
+		sender := address.Address{Local: "x", Domain: "record.example"}
+		got := v.spfOf(t.Context(), client, "helo", sender)
+		if !strings.Contains(words, " "+got+" ") {
+			t.Fatalf("verdict %q", got)
+		}
+		if isSPF(record) && !validSPF(record) && got != "permerror" {
+			t.Fatalf("%q: %s", record, got)
+		}
+	})
+}
+
+// oneSPF has one text, whatever is asked.
+type oneSPF struct {
+	noDNS
+	record string
+}
+
+func (o oneSPF) LookupTXT(context.Context, string) ([]string, error) { return []string{o.record}, nil }
 
 func FuzzDMARCRecord(f *testing.F) {
 	f.Add("v=DMARC1; p=reject; sp=none; np=quarantine; psd=y; t=y; adkim=s; aspf=s; rua=mailto:a@b,https://c")

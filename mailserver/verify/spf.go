@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,10 +30,10 @@ func (v *Verifier) spf(ctx context.Context, m *Message, remote netip.Addr) spfRe
 	r := spfResult{mailFrom: "none", helo: "none", domain: m.Sender.Domain}
 	var wg sync.WaitGroup
 	if named {
-		wg.Go(func() { r.helo = v.spfOf(ctx, remote, helo, address.Address{Local: "postmaster", Domain: helo}) })
+		wg.Go(func() { r.helo = v.spfOf(ctx, remote, m.HELO, address.Address{Local: "postmaster", Domain: helo}) })
 	}
 	if !m.Sender.IsZero() {
-		wg.Go(func() { r.mailFrom = v.spfOf(ctx, remote, helo, m.Sender) })
+		wg.Go(func() { r.mailFrom = v.spfOf(ctx, remote, m.HELO, m.Sender) })
 	}
 	wg.Wait()
 	if m.Sender.IsZero() && named {
@@ -51,7 +52,7 @@ func heloDomain(helo string) (string, bool) {
 	return domain, true
 }
 
-// spfOf evaluates one identity.
+// spfOf evaluates one identity; helo is what the client said, for the macro %{h}.
 func (v *Verifier) spfOf(ctx context.Context, remote netip.Addr, helo string, sender address.Address) string {
 	ctx, cancel := context.WithTimeout(ctx, maxSPF)
 	defer cancel()
@@ -73,10 +74,43 @@ type spfResolver struct {
 	six bool
 }
 
+// LookupTXT returns the texts at a name. The library reads a record term by term until one
+// matches, and is mild about what stands in them: a record with a mistake anywhere is replaced by
+// one that it calls a permanent error.
+func (r spfResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	texts, err := r.Resolver.LookupTXT(ctx, fitting(name))
+	texts = slices.Clone(texts)
+	for i, text := range texts {
+		if isSPF(text) && !validSPF(text) {
+			texts[i] = "v=spf1 mistake"
+		}
+	}
+	return texts, err
+}
+
+// LookupMX returns the mail exchangers of a name.
+func (r spfResolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	return r.Resolver.LookupMX(ctx, fitting(name))
+}
+
+// fitting cuts labels off the left of a name that macros have made too long (RFC 7208, section 7.3).
+func fitting(name string) string {
+	name = strings.TrimSuffix(name, ".")
+	for len(name) > 253 {
+		_, rest, ok := strings.Cut(name, ".")
+		if !ok {
+			break
+		}
+		name = rest
+	}
+	return name
+}
+
 // LookupIPAddr returns the addresses of a host. For IPv6 clients those of A stand beside the
 // others, since "exists" asks for A always (section 5.7) and the library does not tell.
 func (r spfResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
-	if _, err := netip.ParseAddr(strings.TrimSuffix(host, ".")); err == nil {
+	host = fitting(host)
+	if _, err := netip.ParseAddr(host); err == nil {
 		return nil, &net.DNSError{Err: "an address, no name", Name: host, IsNotFound: true}
 	}
 	four, err := r.LookupNetIP(ctx, "ip4", host)

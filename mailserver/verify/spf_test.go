@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -32,6 +34,7 @@ func newSPFServer(t *testing.T) *resolvertest.Server {
 
 func TestSPF(t *testing.T) {
 	s := newSPFServer(t)
+	var exchangers []string
 	tests := []struct{ record, remote, want string }{
 		// RFC 7208, appendices A.1 to A.4.
 		{"v=spf1 +all", "192.0.2.1", "pass"},
@@ -68,7 +71,18 @@ func TestSPF(t *testing.T) {
 		{"v=spf1 a -all", "::ffff:192.0.2.10", "pass"},
 		{"v=spf1 exists:%{ir}.spf.example.com -all", "1.2.3.4", "pass"},
 		{"v=spf1 exists:4.3.2.1.spf.example.com -all", "2001:db8::1", "pass"},
-		{"v=spf1 a:192.0.2.1 -all", "192.0.2.1", "fail"},
+		{"v=spf1 a:192.0.2.1 -all", "192.0.2.1", "permerror"}, // section 7.1: the last label of a name is not all digits
+		{"v=spf1 +all nonsense", "192.0.2.1", "permerror"},    // section 4.6: a mistake anywhere counts
+		{"v=spf1 ip4:192.0.2.1 exp=", "192.0.2.1", "permerror"},
+		{"V=SPF1 IP4:192.0.2.1 -ALL", "192.0.2.1", "pass"},
+		{"v=spf1 include:mistake.example.com +all", "192.0.2.1", "permerror"}, // section 5.2
+		{"v=spf1 ~all redirect=mistake.example.com", "192.0.2.1", "softfail"}, // section 6.1: not used
+		{"v=spf1 redirect=nowhere.example.com", "192.0.2.1", "permerror"},
+		{"v=spf1 mx:many.example.com -all", "192.0.2.1", "permerror"}, // section 4.6.4: over 10 exchangers
+		{"v=spf1 exists:%{h}.helo.example.com -all", "192.0.2.1", "pass"},
+		{"v=spf1 exists:" + strings.Repeat("%{o}.", 30) + "long.example.com -all", "192.0.2.1", "pass"}, // section 7.3: cut on the left
+		{"v=spf1 exists:%{l1r-}.%{o2}.macro.example.com -all", "192.0.2.1", "pass"},
+		{"v=spf1 exists:%{i}.%{v}.%{s}.%%.macro.example.com -all", "192.0.2.1", "fail"},
 		{"v=spf1 a:failing.example.com -all", "192.0.2.1", "temperror"},
 		{"v=spf1 mx:failing.example.com ~all", "192.0.2.1", "temperror"},
 		{"v=spf1 include:failing.example.com +all", "192.0.2.1", "temperror"},
@@ -78,7 +92,13 @@ func TestSPF(t *testing.T) {
 		{"v=spf1 include:loop.example.com +all", "192.0.2.1", "permerror"},
 		{"v=spf1 exists:%{l}.%{o}.%{h}.example.com -all", "192.0.2.1", "fail"},
 	}
-	s.Set(`loop.example.com TXT "v=spf1 redirect=loop.example.com"`)
+	s.Set(`loop.example.com TXT "v=spf1 redirect=loop.example.com"`, `mistake.example.com TXT "v=spf1 +all ip4"`, "mail.example.com.helo.example.com A 127.0.0.2",
+		"x.example.com.macro.example.com A 127.0.0.2", "*.long.example.com A 127.0.0.2")
+	for i := range 11 {
+		s.Set(fmt.Sprintf("x%d.many.example.com A 192.0.2.1", i))
+		exchangers = append(exchangers, fmt.Sprintf("many.example.com MX 1 x%d.many.example.com.", i))
+	}
+	s.Set(exchangers...)
 	s.Fail("failing.example.com", dns.RcodeServerFailure)
 	s.Fail("six-fails.example.com", dns.RcodeServerFailure)
 	v := newVerifier(t, s)
@@ -94,6 +114,36 @@ func TestSPF(t *testing.T) {
 				t.Errorf("%s, want %s", r.SPF, tt.want)
 			}
 		})
+	}
+}
+
+// RFC 7208, section 12.
+func TestSPFGrammar(t *testing.T) {
+	good := []string{
+		"v=spf1", "v=spf1 ", "v=spf1  a   -all  ", "v=SPF1 A:example.com MX/24//64 ?All", "v=spf1 a/0 a//128 mx:example.com./32", "v=spf1 ptr ptr:example.com",
+		"v=spf1 ip4:192.0.2.1 ip4:192.0.2.0/24 ip6:2001:db8:: ip6:::1/128 ip6:::ffff:192.0.2.1", "v=spf1 exists:%{ir}.%{v}._spf.%{d2} -all",
+		"v=spf1 include:_spf.example.com redirect=a.b.xn--p1ai exp=ex.%{d}", "v=spf1 x=1 y.z-_=%{l} moo=", "v=spf1 exists:%{l1r+-}.%{D}", "v=spf1 exists:a%%b%_c%-.example.com",
+		"v=spf1 exists:%{d}", "v=spf1 a:-x.example.com a:foo:bar.example.com", "v=spf1 mx:example.co-op",
+	}
+	bad := []string{
+		"v=spf1 all.", "v=spf1 all:example.com", "v=spf1 all/8", "v=spf1 a: -all", "v=spf1 a:com", "v=spf1 a:com.", "v=spf1 a:example.com:8080", "v=spf1 a:1.2.3.4", "v=spf1 a:example.-com",
+		"v=spf1 a:example.com-", "v=spf1 a/33", "v=spf1 a/032", "v=spf1 a//129", "v=spf1 a/", "v=spf1 a/-1", "v=spf1 a//24/64", "v=spf1 mx:", "v=spf1 include", "v=spf1 include:", "v=spf1 include:example.com/24",
+		"v=spf1 ip4", "v=spf1 ip4:", "v=spf1 ip4:1.2.3", "v=spf1 ip4:1.2.3.4:25", "v=spf1 ip4:1.2.3.4//32", "v=spf1 ip4:256.0.0.1", "v=spf1 ip4:::1", "v=spf1 ip6:1.2.3.4", "v=spf1 ip6:::1/129", "v=spf1 ip6:::1//64", "v=spf1 ip6:1:::2",
+		"v=spf1 exists", "v=spf1 exists:", "v=spf1 exists:%{x}.example.com", "v=spf1 exists:%(d)", "v=spf1 exists:%d.example.com", "v=spf1 exists:%{d0}", "v=spf1 exists:%{d", "v=spf1 exists:%{c}.example.com", "v=spf1 exp=%{t}.example.com",
+		"v=spf1 redirect=", "v=spf1 redirect=example.com redirect=example.com", "v=spf1 exp=a.b EXP=a.b", "v=spf1 redirect:example.com", "v=spf1 =x", "v=spf1 1x=y", "v=spf1 -x=y", "v=spf1 x=%q",
+		"v=spf1 a\tmx", "v=spf1 a\x00", "v=spf1 a:\xc3\xa9.example.com", "v=spf1 a,mx", "v=spf1 --all", "v=spf1 ++a", "v=spf1 ptr/24", "v=spf1 mistake",
+	}
+	for want, records := range map[bool][]string{true: good, false: bad} {
+		for _, record := range records {
+			if got := isSPF(record) && validSPF(record); got != want {
+				t.Errorf("%q: %v", record, got)
+			}
+		}
+	}
+	for _, text := range []string{"", "v=spf10", "v=spf1-all", "v=spf1\t-all", " v=spf1", "spf1", "v=spf"} {
+		if isSPF(text) {
+			t.Errorf("%q is a record", text)
+		}
 	}
 }
 
