@@ -1,5 +1,7 @@
 package models
 
+import "strings"
+
 // EventKind is one step of a message's way.
 type EventKind string
 
@@ -49,3 +51,11 @@ type Event struct {
 
 // TableName names the table.
 func (Event) TableName() string { return "events" }
+
+// ToldSender is the end of Words of a step that repeats another for who has sent the message: what
+// became of it at a recipient here whose own steps are not the sender's to see. Recipient is the
+// address that he wrote to; what is behind it is not told.
+const ToldSender = ".told"
+
+// Repeats reports whether a step is there for the sender's sake alone.
+func (e *Event) Repeats() bool { return strings.HasSuffix(e.Words, ToldSender) }

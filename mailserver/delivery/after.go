@@ -9,7 +9,7 @@ import (
 	"github.com/postchi/postchi/models"
 )
 
-// record leaves the events of an accepted message: one for the sender, one for each mailbox and
+// record leaves the events of an accepted message: those of the sender, one for each mailbox and
 // for each recipient elsewhere.
 func (d *Delivery) record(e *Envelope, p *plan, id models.ID, c *mime.Contents, size int64) {
 	if d.config.Events == nil {
@@ -26,16 +26,17 @@ func (d *Delivery) record(e *Envelope, p *plan, id models.ID, c *mime.Contents, 
 		d.recordVerdict(line, e)
 	}
 	line.Detail = ""
+	d.recordTold(line, e)
 	for i := range p.local {
 		r := &p.local[i]
-		line.Kind, line.Words, line.Folder = models.EventDelivered, "delivered", ""
+		line.Kind, line.Words, line.Folder, line.Direction = models.EventDelivered, "delivered", "", "in"
 		if r.junk {
 			line.Folder = "Junk"
 		}
 		line.CustomerID, line.MailboxID, line.Recipient = r.CustomerID, r.MailboxID, r.Address
 		d.config.Events.Record(line)
 	}
-	line.Folder = ""
+	line.Folder, line.Direction = "", e.Direction
 	for _, it := range p.items {
 		line.CustomerID, line.MailboxID, line.QueueID = it.CustomerID, it.MailboxID, it.ID
 		for i := range it.recipients {
@@ -48,6 +49,45 @@ func (d *Delivery) record(e *Envelope, p *plan, id models.ID, c *mime.Contents, 
 		line.CustomerID, line.MailboxID, line.Code, line.Enhanced = x.to.CustomerID, x.to.MailboxID, 550, "5.7.1"
 		d.config.Events.Record(line)
 	}
+}
+
+// recordTold leaves for an account what became of its message at each recipient here: the steps of
+// those are theirs, and those of another customer not its to see.
+func (d *Delivery) recordTold(line models.Event, e *Envelope) {
+	if e.Account == nil {
+		return
+	}
+	for i := range e.Recipients {
+		r := &e.Recipients[i]
+		if line.Kind = toldOf(r, e.Account); line.Kind != "" {
+			line.Words, line.Recipient = string(line.Kind)+models.ToldSender, r.Address
+			d.config.Events.Record(line)
+		}
+	}
+}
+
+// toldOf is the step that a sender of ours is told of a recipient; "" if he has it already.
+func toldOf(r *Recipient, sender *models.Account) (kind models.EventKind) {
+	for i := range r.Remote {
+		if x := &r.Remote[i]; x.Kind != models.RemoteDirect && !isSendersOwn(x, sender) {
+			kind = models.EventForwarded
+		}
+	}
+	for i := range r.Local {
+		switch l := &r.Local[i]; {
+		case l.MailboxID == sender.ID:
+			return ""
+		case !l.Spare:
+			kind = models.EventDelivered
+		}
+	}
+	return kind
+}
+
+// isSendersOwn reports whether what an account sends over an alias goes on in its own name: what
+// leads there is its customer's.
+func isSendersOwn(x *models.Remote, sender *models.Account) bool {
+	return x.MailboxID == 0 && x.CustomerID == sender.CustomerID
 }
 
 // recordVerdict leaves what the checks have found, once for each customer that gets the message.

@@ -140,8 +140,9 @@ func (d *Delivery) item(e *Envelope, x *models.Remote) *item {
 		it.Prefix = []byte(deliveredTo + x.Via + "\r\n")
 	}
 	it.Sender = d.forwardSender(e, x)
-	if e.Account != nil && it.MailboxID == 0 {
-		// Its sender's matter as much: it waits, and takes its turn, with what else he sends.
+	if e.Account != nil && isSendersOwn(x, e.Account) {
+		// Its sender's matter as much: it waits, and takes its turn, with what else he sends. Where
+		// an alias of another customer leads is none of his business, nor of his trace.
 		it.MailboxID, it.Held = e.Account.ID, e.Account.Held
 	}
 	return it

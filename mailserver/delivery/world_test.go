@@ -118,7 +118,7 @@ func (w *world) populate() {
 
 func (w *world) mailbox(local string) models.ID {
 	w.t.Helper()
-	m := &models.Mailbox{ID: w.store.NewID(), CustomerID: w.domain.CustomerID, DomainID: w.domain.ID, Address: local + "@example.com", PasswordHash: "x", Language: "fa"}
+	m := &models.Mailbox{ID: w.store.NewID(), CustomerID: w.domain.CustomerID, DomainID: w.domain.ID, Address: local + "@" + w.domain.Name, PasswordHash: "x", Language: "fa"}
 	w.ok(w.store.Write(w.ctx, func(ctx context.Context) error {
 		a := &models.Address{ID: w.store.NewID(), DomainID: w.domain.ID, Local: local, Kind: models.AddressMailbox, MailboxID: &m.ID}
 		if err := w.store.InsertAddress(ctx, a); err != nil {
@@ -132,12 +132,23 @@ func (w *world) mailbox(local string) models.ID {
 	return m.ID
 }
 
+// another makes a domain of another customer; what is made next is in it.
+func (w *world) another(name string) *models.Domain {
+	w.t.Helper()
+	c := &models.Customer{ID: w.store.NewID(), Name: name}
+	w.ok(w.store.InsertCustomer(w.ctx, c))
+	w.domain = &models.Domain{ID: w.store.NewID(), CustomerID: c.ID, Name: name, State: models.DomainActive, DMARCObey: models.DMARCObeyAll}
+	w.domain.ActiveName = &w.domain.Name
+	w.ok(w.store.InsertDomain(w.ctx, w.domain))
+	return w.domain
+}
+
 // alias makes an alias or group; "!a@b" is a target outside whose owner has agreed.
 func (w *world) alias(local string, kind models.AliasKind, targets ...string) models.ID {
 	w.t.Helper()
 	id := w.store.NewID()
 	w.exec("INSERT INTO aliases (id, customer_id, domain_id, address, kind, created_at, updated_at) VALUES (?, ?, ?, ?, ?, 1, 1)",
-		id, w.domain.CustomerID, w.domain.ID, local+"@example.com", string(kind))
+		id, w.domain.CustomerID, w.domain.ID, local+"@"+w.domain.Name, string(kind))
 	w.exec("INSERT INTO addresses (id, domain_id, local_part, kind, alias_id, created_at) VALUES (?, ?, ?, 'alias', ?, 1)", w.store.NewID(), w.domain.ID, local, id)
 	w.targets(id, targets...)
 	return id

@@ -62,7 +62,7 @@ func TestTheWholeWay(t *testing.T) {
 			}
 			return all
 		}
-		until(t, "eight events are written", func() bool { return len(events()) == 8 })
+		until(t, "eleven events are written", func() bool { return len(events()) == 11 }) // three of each message, and two refusals
 
 		row, err := accounts.Mailbox(ctx, models.Everything(), sara)
 		if err != nil {

@@ -143,11 +143,27 @@ func (s *Store) steps(ctx context.Context, scope models.Scope, one hit, limit in
 	if !slices.ContainsFunc(t.Events, own) {
 		t.Events = nil
 	}
+	t.Events = withoutRepeats(t.Events)
 	return t, nil
 }
 
-// tracesByID finds what an id may mean: a message, an attempt, an item of the queue, or the id
-// in our 250 and in the Received line, which was made shortly before the message was accepted.
+// withoutRepeats leaves out what was told to a sender where the step itself is there: for who sees
+// both.
+func withoutRepeats(events []models.Event) []models.Event {
+	key := func(e *models.Event) string { return string(e.Kind) + " " + strings.ToLower(e.Recipient) }
+	known := map[string]bool{}
+	for i := range events {
+		if e := &events[i]; !e.Repeats() {
+			known[key(e)] = true
+		}
+	}
+	return slices.DeleteFunc(events, func(e models.Event) bool { return e.Repeats() && known[key(&e)] })
+}
+
+// tracesByID finds what an id may mean: a message, an attempt, an item of the queue, also of one
+// that is not in it any more, or the id in our 250 and in the Received line. The last two were made
+// shortly before the message was accepted, and have no index: the events after that moment are
+// looked through, up to 10,000.
 func (s *Store) tracesByID(ctx context.Context, id models.ID, h *hits) error {
 	made := models.At(id.Time())
 	for _, query := range []struct {
@@ -157,8 +173,8 @@ func (s *Store) tracesByID(ctx context.Context, id models.ID, h *hits) error {
 		{"SELECT id, envelope_id, at FROM events WHERE envelope_id = ? ORDER BY at DESC LIMIT 1", []any{id}},
 		{"SELECT id, envelope_id, at FROM events WHERE id = ?", []any{id}},
 		{"SELECT e.id, e.envelope_id, e.at FROM events e WHERE e.envelope_id = (SELECT q.envelope_id FROM queue q WHERE q.id = ?) ORDER BY e.at DESC LIMIT 1", []any{id}},
-		{"SELECT id, envelope_id, at FROM (SELECT id, envelope_id, at, detail FROM events WHERE at >= ? AND at < ? ORDER BY at LIMIT ?) AS e WHERE detail = ?",
-			[]any{made - 60e6, made + 3600e6, 10_000, "accepted as " + id.String()}},
+		{"SELECT id, envelope_id, at FROM (SELECT id, envelope_id, at, detail, queue_id FROM events WHERE at >= ? AND at < ? ORDER BY at LIMIT ?) AS e WHERE detail = ? OR queue_id = ? LIMIT 1",
+			[]any{made - 5e6, made + 3600e6, 10_000, "accepted as " + id.String(), id}},
 	} {
 		found, err := s.hits(ctx, query.sql, query.args)
 		if err != nil {

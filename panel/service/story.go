@@ -42,8 +42,8 @@ func NewStory(t models.Trace) Story {
 	for _, e := range t.Events {
 		s.Sender, s.Subject = cmp.Or(s.Sender, e.Sender), cmp.Or(s.Subject, e.Subject)
 		s.MessageID, s.Size = cmp.Or(s.MessageID, e.MessageID), cmp.Or(s.Size, e.Size)
-		if !deciding[e.Kind] {
-			continue
+		if !deciding[e.Kind] || e.Sender == "" && s.Sender != "" && e.MessageID != first.MessageID {
+			continue // of a report or auto-reply about the message: no fate of its own
 		}
 		key := strings.ToLower(e.Recipient)
 		i, known := at[key]
@@ -115,6 +115,9 @@ func (f *Fate) Key() string {
 	case models.EventQueued, models.EventReleased:
 		return "track.queued"
 	case models.EventForwarded:
+		if e.Detail == "" { // not the viewer's to know
+			return "track.forwarded.on"
+		}
 		return "track.forwarded"
 	case models.EventHeld:
 		return "track.held"
@@ -132,6 +135,8 @@ func StepKey(e *models.Event) string {
 		return key + ".folder"
 	case e.Kind == models.EventRefused && e.Recipient != "":
 		return key + ".rcpt"
+	case e.Kind == models.EventForwarded && e.Detail == "":
+		return key + ".on"
 	case e.Kind == models.EventReturned: // the words say of what the sender was told
 		return "event." + e.Words
 	}
