@@ -136,7 +136,7 @@ func TestDNSVerdictsInWords(t *testing.T) {
 	}
 	report.Results = append(report.Results, models.DNSResult{DNSRecord: models.DNSRecord{Purpose: "ptr", Group: "host", Type: "PTR", Name: "x.", FullName: "x", Value: "mail.example.net.", Operator: true}, Verdict: models.DNSWrong})
 	body, _ := json.Marshal(report)
-	if err := f.store.SetDNSCheck(ctx, &models.DNSCheck{DomainID: d.ID, Health: report.Health, Body: string(body), CheckedAt: report.CheckedAt}); err != nil {
+	if _, err := f.store.SetDNSCheck(ctx, &models.DNSCheck{DomainID: d.ID, Health: report.Health, Body: string(body), CheckedAt: report.CheckedAt}, 0); err != nil {
 		t.Fatal(err)
 	}
 	b := f.browser().login("owner@users.example", ownerPassword)

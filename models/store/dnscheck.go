@@ -14,12 +14,41 @@ func (s *Store) DNSCheck(ctx context.Context, domain models.ID) (*models.DNSChec
 	return found("DNS check", &c, err)
 }
 
-// SetDNSCheck keeps a look at a domain's DNS in place of the one before.
-func (s *Store) SetDNSCheck(ctx context.Context, c *models.DNSCheck) error {
+// SetDNSCheck keeps a look at a domain's DNS in place of the one before. told is what ToldAt was
+// when that was read: if another look has told, or taken that back, meanwhile, its word stays and
+// mine is false.
+func (s *Store) SetDNSCheck(ctx context.Context, c *models.DNSCheck, told models.Micros) (mine bool, err error) {
+	err = s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		query := upsert(tx.Dialect(), "dns_checks", "domain_id", "health", "body", "checked_at", "due_at", "since")
+		if _, err := tx.ExecContext(ctx, query, c.DomainID, c.Health, c.Body, c.CheckedAt, c.DueAt, c.Since); err != nil {
+			return err
+		}
+		mine = true
+		if c.ToldAt == told {
+			return nil
+		}
+		r, err := tx.ExecContext(ctx, "UPDATE dns_checks SET told_at = ? WHERE domain_id = ? AND told_at = ?", c.ToldAt, c.DomainID, told)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		mine = n == 1
+		return err
+	})
+	return mine, failed("set DNS check", err)
+}
+
+// PostponeDNSCheck says when a domain is due to be looked at again, and leaves what is known of it.
+func (s *Store) PostponeDNSCheck(ctx context.Context, domain models.ID, due models.Micros) error {
 	return s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		query := upsert(tx.Dialect(), "dns_checks", "domain_id", "health", "body", "checked_at", "due_at", "since", "told_at")
-		_, err := tx.ExecContext(ctx, query, c.DomainID, c.Health, c.Body, c.CheckedAt, c.DueAt, c.Since, c.ToldAt)
-		return failed("set DNS check", err)
+		query := "INSERT INTO dns_checks (domain_id, health, body, checked_at, due_at, since) VALUES (?, ?, '{}', 0, ?, 0)"
+		if tx.Dialect() == db.MySQL {
+			query += " ON DUPLICATE KEY UPDATE due_at = VALUES(due_at)"
+		} else {
+			query += " ON CONFLICT (domain_id) DO UPDATE SET due_at = excluded.due_at"
+		}
+		_, err := tx.ExecContext(ctx, query, domain, models.DNSHealthUnknown, due)
+		return failed("postpone DNS check", err)
 	})
 }
 

@@ -15,7 +15,8 @@ type DNSStore interface {
 	DeleteKeys(ctx context.Context, domain models.ID) error
 
 	DNSCheck(ctx context.Context, domain models.ID) (*models.DNSCheck, error)
-	SetDNSCheck(ctx context.Context, c *models.DNSCheck) error
+	SetDNSCheck(ctx context.Context, c *models.DNSCheck, told models.Micros) (mine bool, err error)
+	PostponeDNSCheck(ctx context.Context, domain models.ID, due models.Micros) error
 	DeleteDNSCheck(ctx context.Context, domain models.ID) error
 	DomainsToCheck(ctx context.Context, now models.Micros, limit int) ([]models.Domain, error)
 	BadDNS(ctx context.Context, scope models.Scope, limit int) ([]models.Domain, error)
@@ -242,7 +243,7 @@ func (s *Service) keepLook(ctx context.Context, d *models.Domain, report *models
 	}
 	row.Health, row.Body, row.CheckedAt = report.Health, string(body), report.CheckedAt
 	row.DueAt = models.NextDNSCheck(row.Health, row.Since, now)
-	tell := false
+	tell, told := false, row.ToldAt
 	switch {
 	case report.Health == models.DNSHealthBad:
 		row.ToldAt = 0
@@ -252,10 +253,11 @@ func (s *Service) keepLook(ctx context.Context, d *models.Domain, report *models
 	default:
 		row.ToldAt, tell = now, true // before the mail: once at most, whatever fails
 	}
-	if err := s.store.SetDNSCheck(ctx, row); err != nil {
+	mine, err := s.store.SetDNSCheck(ctx, row, told)
+	if err != nil {
 		return err
 	}
-	if tell {
+	if tell && mine { // of two looks at once one tells
 		s.tellReady(ctx, d)
 	}
 	return nil
@@ -265,19 +267,31 @@ func (s *Service) keepLook(ctx context.Context, d *models.Domain, report *models
 const looksAtOnce = 10
 
 // CheckDue looks at domains whose time has come and returns how many; the caller repeats it
-// until 0. It is for the one job of all servers that does so.
+// until 0. It is for the one job of all servers that does so. A domain whose look fails waits
+// for its own next time and holds nobody else's up.
 func (s *Service) CheckDue(ctx context.Context) (int64, error) {
 	if s.config.DNS == nil {
 		return 0, nil
 	}
 	due, err := s.store.DomainsToCheck(ctx, s.now(), looksAtOnce)
 	for i := range due {
-		if _, err := s.look(ctx, &due[i]); err != nil {
-			return int64(i), err
+		_, failure := s.look(ctx, &due[i])
+		switch {
+		case failure == nil, models.Is(failure, models.NotFound): // removed meanwhile
+			continue
+		case ctx.Err() != nil:
+			return int64(i), failure
+		}
+		s.log.Warn("domain not looked at", "domain", due[i].Name, "err", failure)
+		if later := s.store.PostponeDNSCheck(ctx, due[i].ID, models.At(s.config.Now().Add(lookAgain))); later != nil {
+			return int64(i), later
 		}
 	}
 	return int64(len(due)), err
 }
+
+// lookAgain is how long after a failed look a domain is looked at again.
+const lookAgain = 10 * time.Minute
 
 // RotateKeys makes successors of a domain's DKIM keys. They are among its records from now on,
 // and sign once they are published; until then the old ones do.

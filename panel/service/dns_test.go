@@ -361,3 +361,85 @@ func TestAnMXAloneProvesLittle(t *testing.T) {
 		check(b, "later.test", models.DomainActive, "")
 	})
 }
+
+// overtaken is a store whose reader of the last look is overtaken by another look.
+type overtaken struct {
+	Store
+	inner func()
+}
+
+func (o *overtaken) SetDNSCheck(ctx context.Context, c *models.DNSCheck, was models.Micros) (bool, error) {
+	if inner := o.inner; inner != nil {
+		o.inner = nil
+		inner()
+	}
+	return o.Store.SetDNSCheck(ctx, c, was)
+}
+
+// Of two looks at once that find everything right, one tells.
+func TestTwoLooksTellOnce(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		z, mails := s.withDNS()
+		_, v := s.addCustomer("A", "a@users.example")
+		_, err := s.AddDomain(s.ctx, Console(), NewDomain{Name: "example.com", CustomerID: v.CustomerID})
+		s.ok(err)
+		z.shown["mx"] = models.DNSOK
+		d, err := s.Domain(s.ctx, v, "example.com")
+		s.ok(err)
+		o := &overtaken{Store: s.store}
+		o.inner = func() { _, err := s.look(s.ctx, &d.Domain); s.ok(err) }
+		s.store = o
+		_, err = s.look(s.ctx, &d.Domain)
+		s.ok(err)
+		if len(*mails) != 1 {
+			t.Errorf("told: %q", *mails)
+		}
+	})
+}
+
+// A domain whose look fails holds nobody else's up.
+func TestAFailedLookHoldsNothingUp(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		z, _ := s.withDNS()
+		_, v := s.addCustomer("A", "a@users.example")
+		for _, name := range []string{"bad.example", "good.example"} {
+			_, err := s.AddDomain(s.ctx, Console(), NewDomain{Name: name, CustomerID: v.CustomerID})
+			s.ok(err)
+		}
+		s.config.Keys = brokenFor{s, "bad.example"}
+		for range 2 {
+			if _, err := s.CheckDue(s.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if z.looks != 2 {
+			t.Errorf("%d looks", z.looks)
+		}
+		if d, err := s.Domain(s.ctx, v, "good.example"); err != nil || d.DNS == models.DNSHealthUnknown {
+			t.Errorf("%+v %v", d, err)
+		}
+		s.clock = s.clock.Add(lookAgain)
+		s.config.Keys = noKeys{}
+		if n, err := s.CheckDue(s.ctx); err != nil || n != 2 {
+			t.Error(n, err)
+		}
+	})
+}
+
+// brokenFor fails to take in the looks at one domain.
+type brokenFor struct {
+	s    *site
+	name string
+}
+
+func (brokenFor) NewKeys(models.ID) ([]models.DKIMKey, error) { return nil, nil }
+
+func (brokenFor) Rotate(context.Context, models.ID) error { return nil }
+
+func (b brokenFor) Seen(ctx context.Context, domain models.ID, _ map[string]models.DNSVerdict) error {
+	d, err := b.s.store.DomainByID(ctx, models.Everything(), domain)
+	if err == nil && d.Name == b.name {
+		err = models.Errorf(models.Unavailable, "unavailable", "no")
+	}
+	return err
+}

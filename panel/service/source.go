@@ -51,6 +51,5 @@ func (s *Service) lookSoon(ctx context.Context, domain models.ID) error {
 	if err != nil || row.CheckedAt == 0 { // never looked at: due anyway
 		return err
 	}
-	row.DueAt = s.now()
-	return s.store.SetDNSCheck(ctx, row)
+	return s.store.PostponeDNSCheck(ctx, domain, s.now())
 }
