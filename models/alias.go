@@ -48,9 +48,14 @@ type Target struct {
 	External   bool   `gorm:"column:external" json:"external"`
 	VerifiedAt Micros `gorm:"column:verified_at" json:"verified_at,omitempty"` // 0 = not yet
 	TokenHash  string `gorm:"column:token_hash" json:"-"`                      // SHA-256 of the mailed link's token, hex
-	AskedAt    Micros `gorm:"column:asked_at" json:"asked_at,omitempty"`       // the link was mailed
+	AskedAt    Micros `gorm:"column:asked_at" json:"asked_at,omitempty"`       // the link was mailed, or given up
+	AskAt      Micros `gorm:"column:ask_at" json:"-"`                          // when it is mailed, if it was not; 0 = now
+	AskTries   int64  `gorm:"column:ask_tries" json:"-"`                       // times that mailing it has failed; AskGivenUp = it cannot be
 	CreatedAt  Micros `gorm:"column:created_at;autoCreateTime:false" json:"created_at"`
 }
+
+// AskGivenUp is AskTries of a target whose owner cannot be asked.
+const AskGivenUp = 1_000
 
 // TableName names the table.
 func (Target) TableName() string { return "targets" }

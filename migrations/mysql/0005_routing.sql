@@ -24,11 +24,13 @@ CREATE TABLE IF NOT EXISTS targets (
     verified_at BIGINT NOT NULL DEFAULT 0,
     token_hash  VARCHAR(64) NOT NULL DEFAULT '',
     asked_at    BIGINT NOT NULL DEFAULT 0,
+    ask_at      BIGINT NOT NULL DEFAULT 0,
+    ask_tries   BIGINT NOT NULL DEFAULT 0,
     created_at  BIGINT NOT NULL,
     CONSTRAINT targets_unique UNIQUE (owner_id, address),
     KEY targets_address (address),
     KEY targets_customer (customer_id, external),
-    KEY targets_asked (external, verified_at, asked_at),
+    KEY targets_asked (external, verified_at, asked_at, ask_at),
     KEY targets_token (token_hash)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 

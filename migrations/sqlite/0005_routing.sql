@@ -27,6 +27,8 @@ CREATE TABLE targets (
     verified_at INTEGER NOT NULL DEFAULT 0,
     token_hash  TEXT NOT NULL DEFAULT '',
     asked_at    INTEGER NOT NULL DEFAULT 0,
+    ask_at      INTEGER NOT NULL DEFAULT 0,
+    ask_tries   INTEGER NOT NULL DEFAULT 0,
     created_at  INTEGER NOT NULL,
     CONSTRAINT targets_unique UNIQUE (owner_id, address)
 );
@@ -35,7 +37,7 @@ CREATE INDEX targets_address ON targets (address);
 
 CREATE INDEX targets_customer ON targets (customer_id, external);
 
-CREATE INDEX targets_asked ON targets (external, verified_at, asked_at);
+CREATE INDEX targets_asked ON targets (external, verified_at, asked_at, ask_at);
 
 CREATE INDEX targets_token ON targets (token_hash);
 

@@ -92,12 +92,12 @@ func TestTargetsToVerify(t *testing.T) {
 		if err := f.InsertTarget(f.ctx, &twice); !models.Is(err, models.Conflict) {
 			t.Errorf("twice: %v", err)
 		}
-		if ask, err := f.TargetsToAsk(f.ctx, 10); err != nil || len(ask) != 1 {
+		if ask, err := f.TargetsToAsk(f.ctx, 0, 10); err != nil || len(ask) != 1 {
 			t.Errorf("%v %v", ask, err)
 		}
 		target.TokenHash, target.AskedAt = "abc", 5
 		f.ok(f.UpdateTarget(f.ctx, target))
-		if ask, err := f.TargetsToAsk(f.ctx, 10); err != nil || len(ask) != 0 {
+		if ask, err := f.TargetsToAsk(f.ctx, 0, 10); err != nil || len(ask) != 0 {
 			t.Errorf("%v %v", ask, err)
 		}
 		if got, err := f.TargetByToken(f.ctx, "abc"); err != nil || got.ID != target.ID {

@@ -26,7 +26,7 @@ func (s *Store) Targets(ctx context.Context, owners ...models.ID) ([]models.Targ
 // if it is gone.
 func (s *Store) UpdateTarget(ctx context.Context, t *models.Target) error {
 	return s.change(ctx, db.ChangedMailbox, t.OwnerID, func(g *gorm.DB) error {
-		return one("update target", g.Model(&models.Target{}).Where("id = ?", t.ID).Select("external", "verified_at", "token_hash", "asked_at").Updates(t))
+		return one("update target", g.Model(&models.Target{}).Where("id = ?", t.ID).Select("external", "verified_at", "token_hash", "asked_at", "ask_at", "ask_tries").Updates(t))
 	})
 }
 
@@ -58,10 +58,11 @@ func (s *Store) TargetsInto(ctx context.Context, customer models.ID, domain stri
 	return targets, failed("targets", err)
 }
 
-// TargetsToAsk returns up to limit targets elsewhere whose owners have not been asked yet.
-func (s *Store) TargetsToAsk(ctx context.Context, limit int) ([]models.Target, error) {
+// TargetsToAsk returns up to limit targets elsewhere whose owners have not been asked yet and whose
+// time has come, those that have waited longest first.
+func (s *Store) TargetsToAsk(ctx context.Context, now models.Micros, limit int) ([]models.Target, error) {
 	var targets []models.Target
-	err := s.on(ctx).Where("external = 1 AND verified_at = 0 AND asked_at = 0").Order("id").Limit(limit).Find(&targets).Error
+	err := s.on(ctx).Where("external = 1 AND verified_at = 0 AND asked_at = 0 AND ask_at <= ?", now).Order("ask_at, id").Limit(limit).Find(&targets).Error
 	return targets, failed("targets", err)
 }
 
@@ -96,7 +97,7 @@ func (s *Store) AddressStates(ctx context.Context, customer models.ID, addresses
 const movePiece = 200
 
 // unasked makes a target one whose owner has not agreed.
-const unasked = "verified_at = 0, token_hash = '', asked_at = 0"
+const unasked = "verified_at = 0, token_hash = '', asked_at = 0, ask_at = 0, ask_tries = 0"
 
 // TargetsCameHome makes the targets of a customer that lead into a domain ones inside of it.
 func (s *Store) TargetsCameHome(ctx context.Context, customer models.ID, domain string) error {

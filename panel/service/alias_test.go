@@ -356,6 +356,7 @@ func TestLinksThatCannotBeMailed(t *testing.T) {
 			t.Error("no error")
 		}
 		p.fail = nil
+		s.clock = s.clock.Add(askAgainAfter[0])
 		if n, err := s.SendLinks(s.ctx); n != 1 || err != nil {
 			t.Error(n, err)
 		}

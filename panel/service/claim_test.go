@@ -100,7 +100,7 @@ func TestTargetsFollowTheDomain(t *testing.T) {
 		s.want(s.SetCatchAll(s.ctx, them, "a.example", "sara@example.com"), models.Invalid, "catchall.outside")
 		s.ok(s.SetCatchAll(s.ctx, them, "example.com", "sara"))
 
-		s.clock = s.clock.Add(30 * time.Minute)
+		s.clock = s.clock.Add(25 * time.Hour)
 		s.ok(s.TakeDomain(s.ctx, s.admin, "example.com", a.ID))
 		state(them, "out@a.example", TargetMailbox)
 		state(s.owner, "to@mine.example", TargetUnasked)

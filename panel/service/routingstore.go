@@ -26,7 +26,11 @@ type RoutingStore interface {
 	TargetByToken(ctx context.Context, hash string) (*models.Target, error)
 	TargetsTo(ctx context.Context, customer models.ID, address string, limit int) ([]models.Target, error)
 	TargetsInto(ctx context.Context, customer models.ID, domain string, limit int) ([]models.Target, error)
-	TargetsToAsk(ctx context.Context, limit int) ([]models.Target, error)
+	TargetsToAsk(ctx context.Context, now models.Micros, limit int) ([]models.Target, error)
+	LinksSent(ctx context.Context, customer models.ID, address string, since models.Micros) (ofCustomer, toAddress int64, err error)
+	NoteLink(ctx context.Context, t *models.Target, at, since models.Micros) (models.ID, error)
+	ForgetLink(ctx context.Context, id models.ID) error
+	CountUnasked(ctx context.Context, customer models.ID) (int64, error)
 	CountWaiting(ctx context.Context, customer models.ID) (int64, error)
 	TargetsCameHome(ctx context.Context, customer models.ID, domain string) error
 	TargetsLeft(ctx context.Context, customer, domain models.ID, name string) error

@@ -164,7 +164,6 @@ type Service struct {
 	store  Store
 	mail   Mail
 	log    *slog.Logger
-	asked  *asked
 }
 
 // New returns a service, or an error that names what config lacks.
@@ -184,7 +183,7 @@ func New(config Config) (*Service, error) {
 	if config.Defaults.BinDays == 0 {
 		config.Defaults.BinDays = 30
 	}
-	return &Service{config: config, store: config.Store, mail: config.Mail, log: config.Log, asked: &asked{all: map[string][]time.Time{}}}, nil
+	return &Service{config: config, store: config.Store, mail: config.Mail, log: config.Log}, nil
 }
 
 func verify(_ context.Context, hash, pw string) error {

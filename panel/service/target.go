@@ -21,6 +21,7 @@ const (
 	TargetWaiting  = "waiting"  // elsewhere; its owner was asked and has not answered
 	TargetExpired  = "expired"  // elsewhere; its owner was asked and the link is worth nothing any more
 	TargetUnasked  = "unasked"  // elsewhere; the link is about to be mailed
+	TargetCannot   = "cannot"   // elsewhere; nobody there can be asked
 )
 
 // TargetView is a target with what it is now.
@@ -173,7 +174,7 @@ func (s *Service) notTooManyWaiting(ctx context.Context, w wanted, list []models
 	fresh := int64(0)
 	for _, t := range list {
 		if t.External && !slices.ContainsFunc(w.had, func(h models.Target) bool { return h.ID == t.ID }) {
-			if err := s.asked.allow(t.Address, s.config.Now()); err != nil {
+			if err := s.mayAsk(ctx, &t); err != nil {
 				return err
 			}
 			fresh++
@@ -183,10 +184,25 @@ func (s *Service) notTooManyWaiting(ctx context.Context, w wanted, list []models
 		return nil
 	}
 	n, err := s.store.CountWaiting(ctx, w.customer)
-	if err == nil && n+fresh > maxWaiting {
-		err = models.Errorf(models.Limited, "target.waiting", "At most %d addresses elsewhere can wait for an answer at once.", maxWaiting).With("max", maxWaiting).On("targets")
+	if err != nil {
+		return err
+	}
+	if n+fresh > maxWaiting {
+		return models.Errorf(models.Limited, "target.waiting", "At most %d addresses elsewhere can wait for an answer at once.", maxWaiting).With("max", maxWaiting).On("targets")
+	}
+	unasked, err := s.store.CountUnasked(ctx, w.customer)
+	if err != nil {
+		return err
+	}
+	sent, _, err := s.store.LinksSent(ctx, w.customer, "", s.dayAgo())
+	if err == nil && sent+unasked+fresh > linksOfCustomer {
+		err = tooManyAsked()
 	}
 	return err
+}
+
+func tooManyAsked() error {
+	return models.Errorf(models.Limited, "target.daily", "At most %d addresses elsewhere are asked in a day; try again tomorrow.", linksOfCustomer).With("max", linksOfCustomer).On("targets")
 }
 
 // noLoop follows the list through aliases and forwards of the customer and refuses if a way
@@ -300,6 +316,8 @@ func (s *Service) targetState(t *models.Target) string {
 		return TargetMissing
 	case t.VerifiedAt != 0:
 		return TargetVerified
+	case t.AskTries == models.AskGivenUp:
+		return TargetCannot
 	case t.AskedAt == 0:
 		return TargetUnasked
 	case s.linkOver(t):

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"sync"
 	"time"
 
 	"github.com/postchi/postchi/models"
@@ -19,7 +18,14 @@ const (
 	linkPause   = time.Hour // before it can be mailed again
 	linksOfADay = 3         // to one address, whoever asks for them
 	linksAtOnce = 20
+
+	// linksOfCustomer is how many links are mailed for one customer in a day, to whomever: this
+	// server is no means to write to strangers. What was removed again counts.
+	linksOfCustomer = 50
 )
+
+// askAgainAfter are the waits after a link could not be mailed; after the last it is given up.
+var askAgainAfter = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 
 // ConfirmPath is where the panel shows the page of a link; the token follows.
 const ConfirmPath = "/confirm/"
@@ -40,42 +46,21 @@ func tokenHash(token string) string {
 	return hex.EncodeToString(h[:])
 }
 
-// asked remembers for a day whom this process has mailed links to: nobody can have an address
-// elsewhere flooded by adding and removing it.
-type asked struct {
-	mu  sync.Mutex
-	all map[string][]time.Time
-}
+func (s *Service) dayAgo() models.Micros { return models.At(s.config.Now().Add(-24 * time.Hour)) }
 
-// allow refuses with Limited target.often an address that was asked too often today.
-func (a *asked) allow(addr string, now time.Time) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := 0
-	for _, at := range a.all[addr] {
-		if now.Sub(at) < 24*time.Hour {
-			n++
-		}
+// mayAsk refuses with Limited target.often an address that was asked too often today, by any
+// customer and process: nobody can have an address flooded by adding and removing it. Limited
+// target.daily is for a customer that has asked too many.
+func (s *Service) mayAsk(ctx context.Context, t *models.Target) error {
+	all, n, err := s.store.LinksSent(ctx, t.CustomerID, t.Address, s.dayAgo())
+	if err == nil && all >= linksOfCustomer {
+		return tooManyAsked()
 	}
-	if n >= linksOfADay {
-		return models.Errorf(models.Limited, "target.often", "%s was asked %d times today already; try again tomorrow.", addr, linksOfADay).
-			With("address", addr).With("n", linksOfADay).On("targets")
+	if err == nil && n >= linksOfADay {
+		err = models.Errorf(models.Limited, "target.often", "%s was asked %d times today already; try again tomorrow.", t.Address, linksOfADay).
+			With("address", t.Address).With("n", linksOfADay).On("targets")
 	}
-	return nil
-}
-
-func (a *asked) note(addr string, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.all) > 10_000 {
-		for name, times := range a.all {
-			if now.Sub(times[len(times)-1]) >= 24*time.Hour {
-				delete(a.all, name)
-			}
-		}
-	}
-	times := append(a.all[addr], now)
-	a.all[addr] = times[max(0, len(times)-linksOfADay):]
+	return err
 }
 
 // ask mails the links that wait, as far as this process can. What fails is the job's to repeat.
@@ -87,40 +72,38 @@ func (s *Service) ask(ctx context.Context) {
 
 // SendLinks mails the link to each address elsewhere whose owner has not been asked yet, and
 // returns how many it mailed. A command adds addresses without being able to mail: the server
-// that runs calls this every few seconds. Call it again while it returns linksAtOnce.
+// that runs calls this every few seconds. What cannot be mailed now waits for its own next time
+// and holds nothing up; the first such error comes back.
 func (s *Service) SendLinks(ctx context.Context) (n int, err error) {
 	if s.config.Notices == nil {
 		return 0, nil
 	}
-	list, err := s.store.TargetsToAsk(ctx, linksAtOnce)
+	list, err := s.store.TargetsToAsk(ctx, s.now(), linksAtOnce)
 	if err != nil {
 		return 0, err
 	}
 	for i := range list {
-		if err := s.sendLink(ctx, &list[i]); err != nil {
-			return n, err
+		sent, failure := s.sendLink(ctx, &list[i])
+		if sent {
+			n++
 		}
-		n++
+		if err == nil {
+			err = failure
+		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return n, nil
+	return n, err
 }
 
 // sendLink mails one link. The token's hash is kept first: a link whose mail failed is made
 // anew at the next attempt, and of two processes that ask at once one finds it asked.
-func (s *Service) sendLink(ctx context.Context, t *models.Target) error {
+func (s *Service) sendLink(ctx context.Context, t *models.Target) (sent bool, err error) {
 	token := rand.Text() // 130 bits
-	mine := false
-	err := s.store.Write(ctx, func(ctx context.Context) error {
-		now, err := s.targetNow(ctx, t)
-		if mine = err == nil && now != nil && now.AskedAt == 0 && now.VerifiedAt == 0; err != nil || !mine {
-			return err
-		}
-		now.TokenHash, now.AskedAt = tokenHash(token), s.now()
-		*t = *now
-		return s.store.UpdateTarget(ctx, now)
-	})
-	if err != nil || !mine {
-		return err
+	noted, err := s.takeLink(ctx, t, token)
+	if err != nil || noted == 0 {
+		return false, err
 	}
 	by, err := s.ownerName(ctx, t.OwnerID)
 	if err == nil {
@@ -128,19 +111,72 @@ func (s *Service) sendLink(ctx context.Context, t *models.Target) error {
 		err = s.config.Notices.Notice(ctx, t.Address, subject, text, "")
 	}
 	if err == nil {
-		s.asked.note(t.Address, s.config.Now())
 		s.log.Info("target asked", "target", t.Address, "for", by)
-		return nil
+		return true, nil
 	}
-	if !models.KindOf(err).Temporary() { // nobody can be asked there
-		s.log.Warn("target cannot be asked", "target", t.Address, "err", err)
-		return nil
-	}
-	t.TokenHash, t.AskedAt = "", 0
-	if back := s.store.Write(ctx, func(ctx context.Context) error { return s.store.UpdateTarget(ctx, t) }); back != nil && !models.Is(back, models.NotFound) {
+	s.log.Warn("target not asked", "target", t.Address, "err", err)
+	if back := s.postpone(context.WithoutCancel(ctx), t, noted, err); back != nil && !models.Is(back, models.NotFound) {
 		s.log.Warn("target stays asked", "target", t.Address, "err", back)
 	}
-	return err
+	if !models.KindOf(err).Temporary() {
+		err = nil // said at the target
+	}
+	return false, err
+}
+
+// takeLink makes a target one that was asked, and counts the link; 0 if there is nothing to do
+// now: another process was first, or so many were mailed today that it has to wait.
+func (s *Service) takeLink(ctx context.Context, t *models.Target, token string) (noted models.ID, err error) {
+	err = s.store.Write(ctx, func(ctx context.Context) error {
+		noted = 0
+		if err := s.store.LockCustomer(ctx, t.CustomerID); err != nil {
+			return err
+		}
+		now, err := s.targetNow(ctx, t)
+		if err != nil || now == nil || now.AskedAt != 0 || now.VerifiedAt != 0 || now.AskAt > s.now() {
+			return err
+		}
+		*t = *now
+		customer, address, err := s.store.LinksSent(ctx, t.CustomerID, t.Address, s.dayAgo())
+		if err != nil {
+			return err
+		}
+		if customer >= linksOfCustomer || address >= linksOfADay {
+			now.AskAt = models.At(s.config.Now().Add(linkPause))
+			return s.store.UpdateTarget(ctx, now)
+		}
+		t.TokenHash, t.AskedAt = tokenHash(token), s.now()
+		if noted, err = s.store.NoteLink(ctx, t, t.AskedAt, s.dayAgo()); err != nil {
+			return err
+		}
+		return s.store.UpdateTarget(ctx, t)
+	})
+	return noted, err
+}
+
+// postpone takes a link back that could not be mailed: it has a next time of its own, and an end.
+// Who has nobody to read it yet is not asked at all, nor who refuses for good; who wants that can
+// have it asked again.
+func (s *Service) postpone(ctx context.Context, t *models.Target, noted models.ID, why error) error {
+	asked := t.AskedAt
+	t.TokenHash, t.AskedAt, t.AskTries = "", 0, t.AskTries+1
+	if int(t.AskTries) > len(askAgainAfter) || !models.KindOf(why).Temporary() || isNobodyYet(why) {
+		t.AskedAt, t.AskTries = asked, models.AskGivenUp
+	} else {
+		t.AskAt = models.At(s.config.Now().Add(askAgainAfter[t.AskTries-1]))
+	}
+	return s.store.Write(ctx, func(ctx context.Context) error {
+		if err := s.store.ForgetLink(ctx, noted); err != nil {
+			return err
+		}
+		return s.store.UpdateTarget(ctx, t)
+	})
+}
+
+// isNobodyYet reports whether an address is of a domain here without a mailbox to read it.
+func isNobodyYet(err error) bool {
+	all := models.Errors(err)
+	return len(all) == 1 && all[0].Key == "recipient.nobody_yet"
 }
 
 // targetNow reads a target again in the transaction that ctx carries; nil if it is gone.
@@ -194,13 +230,13 @@ func (s *Service) AskAgain(ctx context.Context, v Viewer, owner, target string) 
 
 // unask makes a target one that was never asked, if enough time has passed.
 func (s *Service) unask(ctx context.Context, t *models.Target) error {
-	if until := t.AskedAt.Time().Add(linkPause); t.AskedAt != 0 && s.config.Now().Before(until) {
+	if until := t.AskedAt.Time().Add(linkPause); t.AskedAt != 0 && t.AskTries != models.AskGivenUp && s.config.Now().Before(until) {
 		return models.Errorf(models.Limited, "target.soon", "%s was asked a moment ago.", t.Address).With("address", t.Address).With("until", until)
 	}
-	if err := s.asked.allow(t.Address, s.config.Now()); err != nil {
+	if err := s.mayAsk(ctx, t); err != nil {
 		return err
 	}
-	t.TokenHash, t.AskedAt = "", 0
+	t.TokenHash, t.AskedAt, t.AskAt, t.AskTries = "", 0, 0, 0
 	return s.store.UpdateTarget(ctx, t)
 }
 
