@@ -198,3 +198,47 @@ func TestAFullMailboxIsAskedForSomeDays(t *testing.T) {
 		}
 	})
 }
+
+// A mailbox is hardly ever full to the byte: what does not fit any more begins the term, a small
+// message that does fit goes on coming, and only room worth the name ends it.
+func TestANearlyFullMailboxIsAskedForSomeDays(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		id := w.mailbox("full")
+		w.ok(w.send("bob@there.test", text, "full@example.com"))
+		since := func() int64 { return w.count("SELECT full_since FROM mailboxes WHERE id = ?", id) }
+		ask := func(size int64, want string) {
+			t.Helper()
+			if _, err := w.Route(w.ctx, parse(t, "full@example.com"), Asked{Declared: size}); keyOf(err) != want {
+				t.Errorf("%d bytes: %v, want %s", size, err, want)
+			}
+		}
+		room := func(quota, left int64) {
+			w.exec("UPDATE mailboxes SET quota_bytes = ? WHERE id = ?", quota, id)
+			w.exec("UPDATE mailbox_state SET bytes = ? WHERE mailbox_id = ?", quota-left, id)
+			w.pass(time.Second)
+		}
+		room(1_000_000, 5_000)
+		ask(1_000_001, "mailbox.too_small")
+		if since() != 0 {
+			t.Error("full because of what could never fit")
+		}
+		for day := range 5 {
+			want := "mailbox.full"
+			if day > 3 {
+				want = "mailbox.full_long"
+			}
+			ask(5_001, want)
+			ask(400, "<nil>")
+			if since() == 0 {
+				t.Errorf("day %d: not noted", day)
+			}
+			w.pass(23 * time.Hour)
+		}
+		room(1_000_000, 20_000)
+		ask(400, "<nil>")
+		if since() != 0 {
+			t.Error("still called full")
+		}
+		ask(20_001, "mailbox.full")
+	})
+}

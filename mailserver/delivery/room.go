@@ -21,22 +21,31 @@ func (d *Delivery) takes(ctx context.Context, r *models.Recipient, declared int6
 		return err
 	}
 	if ok {
-		d.noteFull(ctx, r, false)
+		if roomy(used, r) {
+			d.noteFull(ctx, r, false)
+		}
 		return nil
 	}
-	// What is only too large for the room that is left does not make a mailbox full.
-	full := !room(used, r, 0)
-	if full {
-		d.noteFull(ctx, r, true)
-	}
 	e := models.Errorf(models.Full, "mailbox.full", "The mailbox %s is full.", r.Mailbox)
+	fits := r.QuotaBytes == 0 || declared <= r.QuotaBytes
+	if fits {
+		d.noteFull(ctx, r, true) // also for what is only too large for the room that is left: most mail is refused so
+	}
 	switch {
-	case full && r.FullSince != 0 && d.now()-r.FullSince > models.Micros(d.config.FullGrace.Microseconds()):
+	case fits && r.FullSince != 0 && d.now()-r.FullSince > models.Micros(d.config.FullGrace.Microseconds()):
 		e = models.Errorf(models.Full, "mailbox.full_long", "The mailbox %s has been full for a long time; its owner does not seem to read it.", r.Mailbox)
-	case r.QuotaBytes != 0 && declared > r.QuotaBytes:
+	case !fits:
 		e = models.Errorf(models.Full, "mailbox.too_small", "The message is larger than the whole mailbox %s may be.", r.Mailbox)
 	}
 	return e.With("mailbox", r.MailboxID).With("customer", r.CustomerID).With("address", r.Mailbox)
+}
+
+// roomy reports whether a mailbox that takes a message has room worth the name: 1 % of its quota.
+// With less it stays full in the records, though a small message may still come: else each such
+// message gave the larger ones that wait a new term, for ever.
+func roomy(used models.MailboxUsage, r *models.Recipient) bool {
+	return (r.QuotaMessages == 0 || used.Messages+max(1, r.QuotaMessages/100) <= r.QuotaMessages) &&
+		(r.QuotaBytes == 0 || used.Bytes+max(1, r.QuotaBytes/100) <= r.QuotaBytes)
 }
 
 // noteFull keeps the record of since when a mailbox is full. Its failure is nobody's: the next
