@@ -52,6 +52,9 @@ type Event struct {
 // TableName names the table.
 func (Event) TableName() string { return "events" }
 
+// OfLetter is the end of Words of a step of a report or auto-reply about the message.
+const OfLetter = ".letter"
+
 // ToldSender is the end of Words of a step that repeats another for who has sent the message: what
 // became of it at a recipient here whose own steps are not the sender's to see. Recipient is the
 // address that he wrote to; what is behind it is not told.

@@ -138,7 +138,7 @@ func (d *Delivery) follow(e *Envelope, p *plan, id models.ID, c *mime.Contents, 
 	if answers != nil && answers.wanted {
 		d.afterwards("auto-reply", answers.send)
 	}
-	d.report(e, c, body)
+	d.report(e, id, c, body)
 }
 
 // Delivered is a message that was delivered here, with the recipients whose sender asked to be
@@ -165,7 +165,7 @@ const maxReported = 64 << 10
 
 // report tells the sender of deliveries that he asked to be told of (RFC 3461, section 5.2.3).
 // Another server's sender is told only if he is known to stand behind the message.
-func (d *Delivery) report(e *Envelope, c *mime.Contents, body Body) {
+func (d *Delivery) report(e *Envelope, id models.ID, c *mime.Contents, body Body) {
 	if d.config.Report == nil || e.Account == nil && !e.Verified {
 		return
 	}
@@ -187,7 +187,7 @@ func (d *Delivery) report(e *Envelope, c *mime.Contents, body Body) {
 		return
 	}
 	report.Header = headerOf(body)
-	letter := Letter{Kind: models.QueueBounce, To: e.Sender.String()}
+	letter := Letter{Kind: models.QueueBounce, To: e.Sender.String(), EnvelopeID: id}
 	letter.MailboxID, letter.DomainID, letter.CustomerID = e.owner()
 	if e.Account != nil {
 		report.Language, letter.Language = e.Account.Language, e.Account.Language
@@ -196,9 +196,25 @@ func (d *Delivery) report(e *Envelope, c *mime.Contents, body Body) {
 		for _, letter.Body = range d.config.Report(&report) {
 			if err := d.Post(ctx, letter); err != nil {
 				d.config.Log.Info("report of a delivery not sent", "to", letter.To, "err", err)
+				return
 			}
 		}
+		d.recordReport(&report, &letter)
 	})
+}
+
+// recordReport leaves of whom the sender was told that the message is delivered.
+func (d *Delivery) recordReport(report *Delivered, letter *Letter) {
+	line := models.Event{
+		At: d.now(), Kind: models.EventReturned, CustomerID: letter.CustomerID, MailboxID: letter.MailboxID, EnvelopeID: letter.EnvelopeID,
+		Direction: report.Envelope.Direction, MessageID: report.MessageID, Sender: letter.To, Subject: report.Subject,
+	}
+	for words, all := range map[string][]DeliveredTo{"returned.delivered": report.Recipients, "returned.expanded": report.Expanded} {
+		for i := range all {
+			line.Words, line.Recipient = words, all[i].Address
+			d.event(line)
+		}
+	}
 }
 
 // headerOf copies the header of a message up to maxReported, in whole lines.

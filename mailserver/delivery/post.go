@@ -164,9 +164,11 @@ func (d *Delivery) recordLetter(l *Letter, p *plan, blob models.ID, c *mime.Cont
 	line := models.Event{
 		At: d.now(), Kind: models.EventDelivered, EnvelopeID: blob, Direction: "out", Words: "delivered", MessageID: c.MessageID, Subject: c.Subject(), Size: int64(len(l.Body)),
 	}
+	about := "" // another message: its story has the letter as a step
 	if l.EnvelopeID != 0 {
-		line.EnvelopeID = l.EnvelopeID
+		line.EnvelopeID, about = l.EnvelopeID, models.OfLetter
 	}
+	line.Words += about
 	for i := range p.local {
 		r := &p.local[i]
 		line.Recipient, line.CustomerID, line.MailboxID = r.Address, r.CustomerID, r.MailboxID
@@ -176,6 +178,7 @@ func (d *Delivery) recordLetter(l *Letter, p *plan, blob models.ID, c *mime.Cont
 	if l.Held {
 		line.Kind, line.Words = models.EventHeld, "held"
 	}
+	line.Words += about
 	for _, it := range p.items {
 		line.QueueID = it.ID
 		for i := range it.recipients {

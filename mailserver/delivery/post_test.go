@@ -267,6 +267,11 @@ func TestReportsOfDeliveries(t *testing.T) {
 		if w.holds("sara", "INBOX") != 1 {
 			t.Error("no report")
 		}
+		w.ok(w.store.InsertEvents(w.ctx, w.trail.all))
+		told := w.told(models.OfMailbox(w.account("sara").ID), models.TraceQuery{})
+		if len(told) != 1 || !slices.Contains(told[0], "returned omid@example.com") || !slices.Contains(told[0], "returned many@example.com") || !slices.Contains(told[0], "delivered sara@example.com") {
+			t.Errorf("%q", told)
+		}
 		notify := map[string]string{}
 		rows, err := w.DB.SQL().QueryContext(w.ctx, "SELECT address, notify FROM queue_recipients")
 		w.ok(err)

@@ -131,6 +131,8 @@ func (f *Fate) Key() string {
 func StepKey(e *models.Event) string {
 	key := "event." + string(e.Kind)
 	switch {
+	case e.Kind == models.EventDelivered && strings.HasSuffix(e.Words, models.OfLetter):
+		return key + models.OfLetter
 	case e.Kind == models.EventDelivered && e.Folder != "":
 		return key + ".folder"
 	case e.Kind == models.EventRefused && e.Recipient != "":

@@ -17,6 +17,7 @@ func TestAStoryHasAFateForEachRecipient(t *testing.T) {
 		return e
 	}
 	letter := step(models.EventDelivered, "sara@example.com", "")
+	letter.Words += models.OfLetter
 	letter.Sender, letter.MessageID, letter.Direction = "", "r1@mail.example.net", "out"
 	nameless := step(models.EventSent, "y@out.test", "") // a forward whose sender had no room in it
 	nameless.Sender = ""
@@ -29,7 +30,7 @@ func TestAStoryHasAFateForEachRecipient(t *testing.T) {
 		got = append(got, s.Fates[i].Recipient+" "+s.Fates[i].Key())
 	}
 	want := []string{"omid@example.com track.stored", "gate@other.test track.forwarded.on", "info@example.com track.forwarded", "x@out.test track.bounced", "y@out.test track.delivered"}
-	if !slices.Equal(got, want) || len(s.Events) != 8 {
+	if !slices.Equal(got, want) || len(s.Events) != 8 || StepKey(&letter) != "event.delivered.letter" {
 		t.Errorf("%q", got)
 	}
 }
