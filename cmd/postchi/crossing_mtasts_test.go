@@ -97,7 +97,8 @@ func (in *instance) secured(t testing.TB, subject string) (all []string) {
 }
 
 // TestMTASTS sends to a server whose domains have MTA-STS policies, which it answers itself: an
-// enforced one is obeyed, whatever certificate stands there, and one in testing is not.
+// enforced one is obeyed, whatever certificate stands there and whoever hides STARTTLS, and one in
+// testing is not.
 func TestMTASTS(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -121,9 +122,26 @@ func TestMTASTS(t *testing.T) {
 		w.dns.Set("_mta-sts." + domain + `. 60 IN TXT "v=STSv1; id=1"`)
 	}
 
+	// Between both somebody sits who can hide STARTTLS.
+	w.host(mx, "127.0.0.5")
+	between, honest := newCutter(t, fmt.Sprintf("127.0.0.5:%d", w.port), fmt.Sprintf("127.0.0.3:%d", w.port)), &cut{at: "nowhere", tls: true}
+	between.arm(honest)
+
 	one.send(t, "sara@one.test", "with the right certificate", "omid@two.test")
 	two.arrival(t, "omid@two.test", "Subject: with the right certificate")
 	one.outcome(t, "with the right certificate", "sent TLS1.3 mta-sts")
+
+	between.arm(&cut{at: "MAIL"})
+	one.send(t, "sara@one.test", "without STARTTLS", "omid@two.test")
+	one.outcome(t, "without STARTTLS", "deferred", "does not offer TLS")
+	select {
+	case <-between.fired:
+		t.Error("it was about to be sent in clear")
+	default:
+	}
+	between.arm(honest)
+	one.must(nil, "", "queue", "retry", "--domain", "two.test")
+	two.arrival(t, "omid@two.test", "Subject: without STARTTLS")
 
 	two.restart(t, tls(wrong)...)
 	one.send(t, "sara@one.test", "with a wrong certificate", "omid@two.test")
@@ -144,7 +162,7 @@ func TestMTASTS(t *testing.T) {
 	one.send(t, "sara@one.test", "in testing", "omid@lenient.test")
 	two.arrival(t, "omid@lenient.test", "Subject: in testing")
 	one.outcome(t, "in testing", "sent TLS1.3 opportunistic")
-	for _, subject := range []string{"with the right certificate", "with a wrong certificate"} {
+	for _, subject := range []string{"with the right certificate", "without STARTTLS", "with a wrong certificate"} {
 		if n := two.found(t, "omid@two.test", subject); n != 1 {
 			t.Errorf("%s: arrived %d times", subject, n)
 		}
@@ -155,7 +173,12 @@ func TestMTASTS(t *testing.T) {
 func (in *instance) outcome(t testing.TB, subject string, words ...string) {
 	t.Helper()
 	var got []string
-	within(t, 10*time.Second, fmt.Sprintf("%s: %q", subject, words), func() bool {
+	defer func() {
+		if t.Failed() {
+			t.Logf("%s: %q", subject, got)
+		}
+	}()
+	within(t, 3*time.Second, fmt.Sprintf("%s: %q", subject, words), func() bool {
 		got = in.secured(t, subject)
 		return len(got) > 0 && containsAll(got[len(got)-1], words)
 	})

@@ -127,8 +127,9 @@ func (c *cutter) pass(ours net.Conn) {
 	}
 	go p.answers()
 	if this.bytes > 0 {
-		_, _ = io.CopyN(theirs, p.fromOurs, int64(this.bytes))
-		p.fire("")
+		if _, err := io.CopyN(theirs, p.fromOurs, int64(this.bytes)); err == nil {
+			p.fire("")
+		}
 		return
 	}
 	p.commands()

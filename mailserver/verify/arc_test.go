@@ -104,6 +104,9 @@ func TestARC(t *testing.T) {
 			if r.ARC != tt.want {
 				t.Errorf("%s, want %s", r.ARC, tt.want)
 			}
+			if ip := strings.Contains(string(r.Fields), "arc="+tt.want+" smtp.remote-ip=192.0.2.1;"); ip != (tt.want != "none") { // RFC 8617, section 6
+				t.Errorf("%s", r.Fields)
+			}
 			if (tt.want == "pass") != (len(r.Chain) > 0) {
 				t.Errorf("%d hops", len(r.Chain))
 			}

@@ -107,6 +107,9 @@ func (r *Result) fields(authserv string, m *Message, remote netip.Addr, spf spfR
 		f.property("header.s", s.Selector).property("header.a", s.Algo).property("header.b", s.B)
 	}
 	f.method("arc", r.ARC)
+	if r.ARC != "none" {
+		f.property("smtp.remote-ip", remote.String()) // RFC 8617, section 6
+	}
 	f.method("dmarc", r.DMARC).property("header.from", r.From)
 	if dmarc.published {
 		f.property("policy.dmarc", dmarc.policy.String()) // RFC 9989, section 9.1
