@@ -9,6 +9,7 @@ import (
 	"github.com/postchi/postchi/mailserver/smtpd"
 	"github.com/postchi/postchi/mailserver/verify"
 	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/address"
 )
 
 // verifier says where a message comes from; *verify.Verifier does.
@@ -37,13 +38,25 @@ func (c *smtpChecks) Check(ctx context.Context, m smtpd.Incoming) (*smtpd.Judgem
 	}
 	j := &smtpd.Judgement{
 		Fields: result.Fields, Cut: verify.Forged(m.Header, c.hostname), Summary: result.Summary,
-		Verified: result.SPF == "pass" || result.DMARC == "pass", Suspect: result.Disposition != verify.None,
+		Verified: result.SPF == "pass" || result.DMARC == "pass", Forged: forgedSender(result, m.Sender),
 	}
 	c.policy(j, result, m)
 	if j.Refuse != nil {
 		return j, nil
 	}
 	return j, c.filter(ctx, j, result, m)
+}
+
+// forgedSender reports whether the envelope sender's domain says that the message is not from it,
+// and no DMARC shows otherwise for that domain; or the author's domain says so, and nothing shows
+// that the sender is who he says. The signature of another proves nothing here:
+// anybody can sign his own From and put the address of somebody else into MAIL.
+func forgedSender(result *verify.Result, sender address.Address) bool {
+	if result.SPF != "fail" && result.SPF != "softfail" {
+		return result.DMARC == "fail" && result.SPF != "pass"
+	}
+	same := sender.Domain == result.From || strings.HasSuffix(sender.Domain, "."+result.From)
+	return result.DMARC != "pass" || result.From == "" || !same
 }
 
 // isPolicy reports whether all that is not known is what the author's domain asks for.
@@ -101,7 +114,7 @@ func (c *smtpChecks) filter(ctx context.Context, j *smtpd.Judgement, result *ver
 	j.Fields = append(j.Fields, v.Fields...)
 	j.Summary = strings.TrimSpace(j.Summary + " " + v.Summary)
 	if v.Junk {
-		j.Junk, j.Suspect = make([]bool, len(m.Recipients)), true
+		j.Junk = make([]bool, len(m.Recipients))
 		for i := range j.Junk {
 			j.Junk[i] = true
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/postchi/postchi/mailserver/smtpd"
 	"github.com/postchi/postchi/mailserver/verify"
 	"github.com/postchi/postchi/models"
+	"github.com/postchi/postchi/models/address"
 )
 
 // found is a verifier that finds what it is told.
@@ -49,20 +50,19 @@ func TestChecksWeighPoliciesAndFilters(t *testing.T) {
 		filters   *filter.Chain
 		obey      []models.DMARCObey
 		junk      []bool
-		suspect   bool
 		refused   string
 		temporary bool
 		summary   string
 	}{
 		"pass":                      {found: found{result: pass}, obey: []models.DMARCObey{"obey"}, summary: "dmarc=pass"},
-		"reject":                    {found: found{result: fail(verify.Reject)}, obey: []models.DMARCObey{"obey", ""}, refused: "dmarc.refused", junk: []bool{true, true}, suspect: true, summary: "dmarc=fail"},
-		"reject, junk here":         {found: found{result: fail(verify.Reject)}, obey: []models.DMARCObey{"junk"}, junk: []bool{true}, suspect: true, summary: "dmarc=fail"},
-		"reject, off here":          {found: found{result: fail(verify.Reject)}, obey: []models.DMARCObey{"off"}, junk: []bool{false}, suspect: true, summary: "dmarc=fail"},
-		"reject, not by all":        {found: found{result: fail(verify.Reject)}, obey: []models.DMARCObey{"obey", "off", "junk"}, junk: []bool{true, false, true}, suspect: true, summary: "dmarc=fail"},
-		"quarantine":                {found: found{result: fail(verify.Quarantine)}, obey: []models.DMARCObey{"obey", "off"}, junk: []bool{true, false}, suspect: true, summary: "dmarc=fail"},
+		"reject":                    {found: found{result: fail(verify.Reject)}, obey: []models.DMARCObey{"obey", ""}, refused: "dmarc.refused", junk: []bool{true, true}, summary: "dmarc=fail"},
+		"reject, junk here":         {found: found{result: fail(verify.Reject)}, obey: []models.DMARCObey{"junk"}, junk: []bool{true}, summary: "dmarc=fail"},
+		"reject, off here":          {found: found{result: fail(verify.Reject)}, obey: []models.DMARCObey{"off"}, junk: []bool{false}, summary: "dmarc=fail"},
+		"reject, not by all":        {found: found{result: fail(verify.Reject)}, obey: []models.DMARCObey{"obey", "off", "junk"}, junk: []bool{true, false, true}, summary: "dmarc=fail"},
+		"quarantine":                {found: found{result: fail(verify.Quarantine)}, obey: []models.DMARCObey{"obey", "off"}, junk: []bool{true, false}, summary: "dmarc=fail"},
 		"dns away":                  {found: found{result: pass, err: away}, obey: []models.DMARCObey{"off", "obey"}, temporary: true},
 		"dns away, nobody cares":    {found: found{result: pass, err: away}, obey: []models.DMARCObey{"off"}, summary: "dmarc=pass"},
-		"junk by a filter":          {found: found{result: pass}, filters: spam, obey: []models.DMARCObey{"obey", "off"}, junk: []bool{true, true}, suspect: true, summary: "dmarc=pass opinion=9"},
+		"junk by a filter":          {found: found{result: pass}, filters: spam, obey: []models.DMARCObey{"obey", "off"}, junk: []bool{true, true}, summary: "dmarc=pass opinion=9"},
 		"a filter that must answer": {found: found{result: pass}, filters: closed, obey: []models.DMARCObey{"obey"}, temporary: true},
 	} {
 		m := smtpd.Incoming{Header: &mime.Header{}, Body: bytes.NewReader(nil)}
@@ -81,8 +81,34 @@ func TestChecksWeighPoliciesAndFilters(t *testing.T) {
 		if j != nil && j.Refuse != nil {
 			refused = j.Refuse.Key
 		}
-		if err != nil || !slices.Equal(j.Junk, c.junk) || j.Suspect != c.suspect || refused != c.refused || j.Summary != c.summary {
+		if err != nil || !slices.Equal(j.Junk, c.junk) || refused != c.refused || j.Summary != c.summary {
 			t.Errorf("%s: %+v %v", name, j, err)
+		}
+	}
+}
+
+// Who is named as the sender of a message that his domain denies is not answered.
+func TestForgedSenders(t *testing.T) {
+	for _, c := range []struct {
+		sender, spf, dmarc, from string
+		want                     bool
+	}{
+		{"bank.test", "pass", "fail", "bank.test", false},
+		{"bank.test", "none", "none", "bank.test", false},
+		{"bank.test", "none", "fail", "bank.test", true},
+		{"there.test", "pass", "fail", "bank.test", false},
+		{"bank.test", "fail", "fail", "bank.test", true},
+		{"bank.test", "softfail", "none", "bank.test", true},
+		{"bank.test", "fail", "pass", "bank.test", false}, // forwarded, and still signed
+		{"bounces.bank.test", "fail", "pass", "bank.test", false},
+		{"bank.test", "fail", "pass", "evil.test", true}, // signed by another
+		{"bank.test", "fail", "pass", "evil.bank.test", true},
+		{"bank.test", "fail", "pass", "k.test", true},
+		{"bank.test", "fail", "pass", "", true},
+	} {
+		r := &verify.Result{SPF: c.spf, DMARC: c.dmarc, From: c.from}
+		if got := forgedSender(r, address.Address{Local: "x", Domain: c.sender}); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

@@ -15,16 +15,20 @@ import (
 // Accept takes responsibility for a message: it returns nil when every recipient here has it,
 // durable and visible, and every one elsewhere is in the queue. On an error nobody has it, and
 // the same message may be offered again. Errors are of kind Full (a mailbox is over its quota),
-// NotFound (one is gone meanwhile), Limited (a sending limit), Denied forward.suspect (all would
-// leave this server and must not), or temporary.
+// NotFound (one is gone meanwhile), Limited (a sending limit), Denied forward.suspect (a
+// recipient is elsewhere alone, where the message must not go), or temporary.
 func (d *Delivery) Accept(ctx context.Context, e Envelope, body Body) error {
 	contents, err := mime.Build(body, body.Size())
 	if err != nil {
 		return models.Unavailablef(err, "The message could not be read.")
 	}
 	p := d.plan(&e)
-	if len(p.local) == 0 && len(p.items) == 0 {
-		return models.Errorf(models.Denied, "forward.suspect", "The message looks like spam or forged mail, and is not forwarded to other servers.")
+	if p.nothing != "" || len(p.local) == 0 && len(p.items) == 0 {
+		// After DATA there is one answer for all (RFC 5321, section 4.2.5): 250 for the others
+		// would be a lie to this one, and a 4xx would be repeated for the same recipients until
+		// the sender's server gives up. Now its writer hears of it at once.
+		return models.Errorf(models.Denied, "forward.suspect",
+			"The message looks like spam or forged mail and is not forwarded to other servers, where %s leads; nobody got it. Without that address it can be sent to the others.", p.nothing).With("address", p.nothing)
 	}
 	_, _, customer := e.owner()
 	if err := d.sign(ctx, &e, customer, p, body); err != nil {

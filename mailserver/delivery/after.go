@@ -127,7 +127,7 @@ func (d *Delivery) follow(e *Envelope, p *plan, id models.ID, c *mime.Contents, 
 	var answers *answers
 	for i := range p.local {
 		r := &p.local[i]
-		if r.Replies && !r.quiet && d.config.Records != nil {
+		if r.Replies && !r.quiet && !e.Forged && d.config.Records != nil {
 			if answers == nil {
 				answers = d.answersTo(e, c, body)
 			}
@@ -172,7 +172,7 @@ func (d *Delivery) report(e *Envelope, id models.ID, c *mime.Contents, body Body
 	report := Delivered{Envelope: e, At: d.now(), MessageID: c.MessageID, Subject: c.Subject()}
 	for i := range e.Recipients {
 		r := &e.Recipients[i]
-		if r.Junk || r.Suspect || !strings.Contains(r.Notify, "SUCCESS") {
+		if r.Junk || !strings.Contains(r.Notify, "SUCCESS") {
 			continue
 		}
 		to := DeliveredTo{Original: r.Original, Address: r.Address}

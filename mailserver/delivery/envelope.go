@@ -21,6 +21,8 @@ type Envelope struct {
 	// Verified says that the sender's domain stands behind the message, so that a report which it
 	// asks for meets nobody who has not asked.
 	Verified bool
+	// Forged says that the sender's domain denies the message: who is named there is not answered.
+	Forged bool
 
 	// For the trace.
 	Verdict   string // what the checks have found, "" = nothing was checked
@@ -34,8 +36,7 @@ type Recipient struct {
 	Original string // ORCPT: "rfc822;..." or "" (RFC 3461, section 4.2)
 	Notify   string // "", NEVER or a list of SUCCESS, FAILURE, DELAY (section 4.1)
 
-	Junk    bool // goes to the Junk folder, and not on to other servers
-	Suspect bool // does not go on to other servers
+	Junk bool // goes to the Junk folder, and not on to other servers
 }
 
 // MailboxID returns the mailbox that the recipient is, 0 if it is none or several.

@@ -15,13 +15,14 @@ type plan struct {
 	items   []*item
 	outside int64        // recipients of items
 	dropped []passedOver // that must not leave this server
+	nothing string       // address of a recipient that is elsewhere alone, and so gets nothing; "" = all get it
 }
 
 // copyTo is one copy for a mailbox here.
 type copyTo struct {
 	models.Recipient
 	junk  bool
-	quiet bool // nothing is answered or reported: the sender may be another
+	quiet bool // nothing is answered: the sender may be another
 }
 
 // item is one message for the queue: all recipients that are written to from the same sender and
@@ -33,7 +34,8 @@ type item struct {
 	given      []string // for each recipient the address in RCPT
 }
 
-// passedOver is a recipient elsewhere that does not get a suspect message.
+// passedOver is an address elsewhere that does not get what looks like spam or forged mail; who
+// leads there has a copy here.
 type passedOver struct {
 	given string
 	to    *models.Remote
@@ -49,21 +51,23 @@ func (d *Delivery) plan(e *Envelope) *plan {
 	}
 	for i := range e.Recipients {
 		r := &e.Recipients[i]
-		stays := r.Junk || r.Suspect
 		for j := range r.Local {
 			l := &r.Local[j]
-			if l.Spare && !stays || boxes[l.MailboxID] {
+			if l.Spare && !r.Junk || boxes[l.MailboxID] {
 				continue
 			}
 			if boxes != nil {
 				boxes[l.MailboxID] = true
 			}
-			p.local = append(p.local, copyTo{Recipient: *l, junk: r.Junk, quiet: stays})
+			p.local = append(p.local, copyTo{Recipient: *l, junk: r.Junk, quiet: r.Junk})
+		}
+		if r.Junk && len(r.Local) == 0 && len(r.Remote) > 0 {
+			p.nothing = r.Address
 		}
 		for j := range r.Remote {
 			x := &r.Remote[j]
 			switch {
-			case stays:
+			case r.Junk:
 				p.dropped = append(p.dropped, passedOver{r.Address, x})
 			case !remotes[x.Address]:
 				if remotes != nil {

@@ -111,7 +111,7 @@ func TestAutoReplies(t *testing.T) {
 			"by an alias":       {"a3@there.test", strings.Replace(question, "sara@", "info@", 1), "info@example.com", 1},
 			"by a group":        {"a4@there.test", strings.Replace(question, "sara@", "team@", 1), "team@example.com", 0},
 			"junk":              {"a5@there.test", "junk:" + question, "sara@example.com", 0},
-			"suspect":           {"a6@there.test", "suspect:" + question, "sara@example.com", 0},
+			"forged":            {"a6@there.test", "forged:" + question, "sara@example.com", 0},
 			"auto-generated":    {"a7@there.test", "Auto-Submitted: auto-generated\r\n" + question, "sara@example.com", 0},
 			"auto-replied":      {"a8@there.test", "auto-submitted: auto-replied (x)\r\n" + question, "sara@example.com", 0},
 			"not automatic":     {"a9@there.test", "Auto-Submitted: no\r\n" + question, "sara@example.com", 1},

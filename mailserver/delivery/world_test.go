@@ -171,7 +171,7 @@ func (w *world) account(name string) *models.Account {
 }
 
 // send sends a message as smtpd does: from an account of ours, or from another server if from is
-// elsewhere. Words in text before a colon are options: "junk:", "suspect:".
+// elsewhere. Words in text before a colon are options: "junk:", "forged:".
 func (w *world) send(from string, text string, to ...string) error {
 	w.t.Helper()
 	e := Envelope{ID: w.store.NewID(), Direction: "in", Remote: "192.0.2.1"}
@@ -182,14 +182,14 @@ func (w *world) send(from string, text string, to ...string) error {
 		e.Account, e.Author, e.Direction = w.account(local), "example.com", "out"
 	}
 	text, junk := strings.CutPrefix(text, "junk:")
-	text, suspect := strings.CutPrefix(text, "suspect:")
+	text, e.Forged = strings.CutPrefix(text, "forged:")
 	for _, line := range to {
 		address, notify, _ := strings.Cut(line, " ")
 		r, err := w.Route(w.ctx, addressOf(address), Asked{Sender: e.Sender, Account: e.Account, Outside: outsideOf(e.Recipients)})
 		if err != nil {
 			return err
 		}
-		e.Recipients = append(e.Recipients, Recipient{Route: r, Notify: notify, Junk: junk, Suspect: suspect || junk})
+		e.Recipients = append(e.Recipients, Recipient{Route: r, Notify: notify, Junk: junk})
 	}
 	return w.Accept(w.ctx, e, strings.NewReader(text))
 }

@@ -31,9 +31,9 @@ type Judgement struct {
 	Fields []byte       // put in front: whole header fields, each ended with CRLF
 	Cut    []mime.Field // of the header as received, left out: forged results of ours
 
-	Junk     []bool // for each recipient, whether it goes to the Junk folder; nil = none
-	Suspect  bool   // it does not go on to other servers
+	Junk     []bool // for each recipient, whether it goes to the Junk folder and not on to other servers; nil = none
 	Verified bool   // the sender's domain stands behind it
+	Forged   bool   // the sender's domain says that it is not from there
 	Summary  string // in one line, for the trace
 }
 
@@ -67,9 +67,8 @@ func (s *session) check(e *delivery.Envelope, h *mime.Header, sp *spool) ([]byte
 	e.Recipients = slices.Clone(e.Recipients)
 	for i := range e.Recipients {
 		e.Recipients[i].Junk = i < len(j.Junk) && j.Junk[i]
-		e.Recipients[i].Suspect = j.Suspect
 	}
-	e.Verified = j.Verified
+	e.Verified, e.Forged = j.Verified, j.Forged
 	return j.Fields, j.Cut, nil
 }
 

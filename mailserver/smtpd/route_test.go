@@ -153,7 +153,7 @@ func TestMailOfOthersIsJudged(t *testing.T) {
 	c := r.dial()
 	c.ask("EHLO there.test", "250 ")
 	text := "Authentication-Results: mail.example.net; spf=pass\r\n" + plain
-	j.judgement = Judgement{Fields: []byte("Authentication-Results: mail.example.net;\r\n\tspf=fail\r\n"), Junk: []bool{false, true}, Suspect: true, Verified: true, Summary: "spf=fail"}
+	j.judgement = Judgement{Fields: []byte("Authentication-Results: mail.example.net;\r\n\tspf=fail\r\n"), Junk: []bool{false, true}, Forged: true, Verified: true, Summary: "spf=fail"}
 	j.cut = "Authentication-Results"
 	c.ask("MAIL FROM:<a@b.test>", "250 ")
 	c.ask("RCPT TO:<"+sara+">", "250 ")
@@ -165,7 +165,7 @@ func TestMailOfOthersIsJudged(t *testing.T) {
 	if !strings.HasPrefix(m.text, "Authentication-Results: mail.example.net;\r\n\tspf=fail\r\nReceived: from there.test ") || !strings.HasSuffix(m.text, "\r\n"+plain) || strings.Contains(m.text, "spf=pass") {
 		t.Errorf("%q", m.text)
 	}
-	if m.Recipients[0].Junk || !m.Recipients[1].Junk || !m.Recipients[0].Suspect || !m.Verified || m.Verdict != "spf=fail" {
+	if m.Recipients[0].Junk || !m.Recipients[1].Junk || !m.Forged || !m.Verified || m.Verdict != "spf=fail" {
 		t.Errorf("%+v", m.Envelope)
 	}
 	if in := j.seen[0]; in.HELO != "there.test" || in.Sender.String() != "a@b.test" || len(in.Recipients) != 2 || in.TLS || j.body != text {
