@@ -40,6 +40,7 @@ func (p *Panel) funcs(l *i18n.Lang) template.FuncMap {
 		"domain":  unicodeDomain,
 		"show":    unicodeAddress,
 		"state":   stateOf,
+		"proto":   func(p any) template.HTML { return protocolWords(l, fmt.Sprint(p)) },
 		"upper":   func(v any) string { return strings.ToUpper(fmt.Sprint(v)) },
 		"copy":    newCopy,
 		"countof": func(n, most int64) countOf { return countOf{n, most} },

@@ -125,22 +125,9 @@ func (r *request) logins(address string) ([]loginView, error) {
 		if l.Count > 1 {
 			words = r.lang.HTML("logins.times", "why", words, "n", l.Count)
 		}
-		views[i] = loginView{OK: l.OK, Words: words, LastAt: l.LastAt, Protocol: protocolName(l.Protocol), Network: l.Network, Client: l.Client}
+		views[i] = loginView{OK: l.OK, Words: words, LastAt: l.LastAt, Protocol: string(l.Protocol), Network: l.Network, Client: clientWords(l.Protocol, l.Client)}
 	}
 	return views, nil
-}
-
-// protocolName returns a protocol as mail programs write it.
-func protocolName(p models.Protocol) string {
-	switch p {
-	case models.ProtoSubmission:
-		return "SMTP"
-	case models.ProtoPOP3:
-		return "POP3"
-	case models.ProtoIMAP:
-		return "IMAP"
-	}
-	return string(p)
 }
 
 // connectPage is the set-up page of a mailbox, and with Fresh the Ready page.

@@ -9,7 +9,7 @@ import (
 )
 
 // maxReply is how many bytes of another server's answer stand in a line; all of it is below.
-const maxReply = 80
+const maxReply = 40
 
 // why says in short why something waits: our words for what came without an answer, else codes
 // and first words of the answer as it came. detail may be empty.
@@ -19,10 +19,14 @@ func (r *request) why(reason, detail string) template.HTML {
 	}
 	text := reason
 	if words := strings.Join(strings.Fields(detail), " "); words != "" {
-		text += " " + models.Clip(words, maxReply)
-		if len(words) > maxReply {
-			text += "…"
+		short := models.Clip(words, maxReply)
+		if short != words {
+			if at := strings.LastIndexByte(short, ' '); at > 0 {
+				short = short[:at]
+			}
+			short += " …"
 		}
+		text += " " + short
 	}
 	return i18n.Isolate(text)
 }

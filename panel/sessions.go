@@ -36,11 +36,11 @@ func (r *request) sessions(address string) (view sessionsView, err error) {
 	}
 	view.Others = live.Others
 	for _, l := range live.Sessions {
-		view.Live = append(view.Live, liveView{l.ID, l.Since, protocolName(l.Protocol), l.Network, l.Client})
+		view.Live = append(view.Live, liveView{l.ID, l.Since, string(l.Protocol), l.Network, clientWords(l.Protocol, l.Client)})
 	}
 	uses, err := r.p.Service.LastUses(r.ctx(), r.viewer, address, maxUses)
 	for _, u := range uses {
-		view.Uses = append(view.Uses, useView{u.At, protocolName(u.Protocol), u.Client})
+		view.Uses = append(view.Uses, useView{u.At, string(u.Protocol), clientWords(u.Protocol, u.Client)})
 	}
 	return view, err
 }
