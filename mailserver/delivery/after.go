@@ -124,6 +124,9 @@ func (d *Delivery) follow(e *Envelope, p *plan, id models.ID, c *mime.Contents, 
 	if e.Sender.IsZero() {
 		return // nobody to be told
 	}
+	if e.Account != nil && e.Account.Unproven {
+		return // mail to its address is another's, here or elsewhere
+	}
 	var answers *answers
 	for i := range p.local {
 		r := &p.local[i]

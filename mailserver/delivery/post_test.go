@@ -287,6 +287,13 @@ func TestReportsOfDeliveries(t *testing.T) {
 		// Nobody hears of a delivery only because somebody else has used his address.
 		w.ok(w.send("bob@there.test", text, "omid@example.com SUCCESS"))
 		w.ok(w.send("sara@example.com", text, "omid@example.com"))
+		// Nor does who has the address, if all that the sender has is a claim of its domain.
+		a := w.account("sara")
+		a.Unproven = true
+		r, err := w.Route(w.ctx, addressOf("omid@example.com"), Asked{Account: a})
+		w.ok(err)
+		e := Envelope{ID: w.store.NewID(), Sender: addressOf("sara@example.com"), Account: a, Recipients: []Recipient{{Route: r, Notify: "SUCCESS"}}}
+		w.ok(w.Accept(w.ctx, e, strings.NewReader(text)))
 		w.later()
 		if len(got) != 1 {
 			t.Error("reported")

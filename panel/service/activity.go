@@ -69,7 +69,8 @@ func (s *Service) UnblockNetwork(ctx context.Context, v Viewer, network string) 
 	return nil
 }
 
-// SendTest puts a test message into a mailbox that is not in the bin.
+// SendTest puts a test message into a mailbox that is not in the bin. While its domain is not
+// proven that is Conflict recipient.unproven: by its address it is not this mailbox that gets it.
 func (s *Service) SendTest(ctx context.Context, v Viewer, addr, language string) error {
 	row, err := s.findMailbox(ctx, v, manageMailboxes, addr)
 	if err != nil {
@@ -77,6 +78,13 @@ func (s *Service) SendTest(ctx context.Context, v Viewer, addr, language string)
 	}
 	if row.InBin() {
 		return notFound()
+	}
+	served, err := s.servedFor(ctx, models.OfCustomer(row.CustomerID), row.Address)
+	if err != nil {
+		return err
+	}
+	if !served {
+		return unproven(row.Domain)
 	}
 	if s.config.Sender == nil {
 		return models.Errorf(models.Unavailable, "unavailable", "Test messages cannot be sent now.")

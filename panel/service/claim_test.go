@@ -34,12 +34,20 @@ func TestAClaimShowsNobodysWays(t *testing.T) {
 		s.ok(err)
 		for _, addr := range []string{"ceo@example.com", "sara@example.com", "nobody@example.com"} {
 			r, err := s.Explain(s.ctx, thief, addr)
-			s.want(err, models.NotFound, "recipient.unproven")
+			s.want(err, models.Conflict, "recipient.unproven")
 			want := models.RouteStep{Address: addr, Kind: models.StepOutside}
 			if len(r.Steps) != 1 || r.Steps[0] != want || len(r.Local)+len(r.Remote) != 0 || r.CustomerID != 0 || r.DomainID != 0 {
 				t.Errorf("%s: %+v", addr, r)
 			}
 		}
+		// Nor is anything put into the owner's mailboxes.
+		_, err = s.AddMailbox(s.ctx, thief, NewMailbox{Local: "sara", Domain: "example.com", Password: good})
+		s.ok(err)
+		s.want(s.SendTest(s.ctx, thief, "sara@example.com", "en"), models.Conflict, "recipient.unproven")
+		if len(s.sender.sent) != 0 {
+			t.Error(s.sender.sent)
+		}
+		s.ok(s.SendTest(s.ctx, s.owner, "sara@example.com", "en"))
 		// Nor does an alias of the thief's own that leads there.
 		_, err = s.AddAlias(s.ctx, thief, NewAlias{Local: "x", Domain: "thief.example", Targets: []string{"ceo@example.com"}})
 		s.ok(err)

@@ -10,7 +10,7 @@ import (
 // Explain says where mail to an address would go now. An error that a sender would get comes
 // beside the route, with the steps that lead to it. The address must be of a domain of the
 // viewer's, and of what lies at others' nothing is told but that it is elsewhere. Of a claim that
-// is not proven that is all: NotFound recipient.unproven (argument domain).
+// is not proven that is all: Conflict recipient.unproven (argument domain).
 func (s *Service) Explain(ctx context.Context, v Viewer, addr string) (*models.Route, error) {
 	a, err := address.Parse(addr)
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *Service) Explain(ctx context.Context, v Viewer, addr string) (*models.R
 		return nil, err
 	} else if !mine {
 		route := &models.Route{Address: a.Lower().String(), Steps: []models.RouteStep{{Address: a.Lower().String(), Kind: models.StepOutside}}}
-		return route, models.Errorf(models.NotFound, "recipient.unproven", "%s is not proven yet: until then its mail goes elsewhere.", a.Domain).With("domain", a.Domain)
+		return route, unproven(a.Domain)
 	}
 	route, err := s.store.Explain(ctx, a)
 	if route == nil || scope.All() {
@@ -35,6 +35,11 @@ func (s *Service) Explain(ctx context.Context, v Viewer, addr string) (*models.R
 		return nil, hideErr
 	}
 	return seen, err
+}
+
+// unproven is why nothing is told of a domain, and nothing sent into it.
+func unproven(domain string) error {
+	return models.Errorf(models.Conflict, "recipient.unproven", "%s is not proven yet: until then its mail goes elsewhere.", domain).With("domain", domain)
 }
 
 // within returns a route without what lies at other customers'.
