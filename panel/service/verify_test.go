@@ -86,7 +86,7 @@ func TestLinksOfADay(t *testing.T) {
 		var refused error
 		for i := range 10 {
 			var list []string
-			for j := range 10 {
+			for j := range 12 {
 				list = append(list, fmt.Sprintf("v%d-%d@stranger.example", i, j))
 			}
 			if _, err := s.AddAlias(s.ctx, s.owner, NewAlias{Local: "x", Domain: "example.com", Targets: list}); err != nil {
@@ -94,15 +94,19 @@ func TestLinksOfADay(t *testing.T) {
 				continue
 			}
 			s.ok(s.RemoveAlias(s.ctx, s.owner, "x@example.com"))
-			added += 10
+			added += 12
 		}
 		s.want(refused, models.Limited, "target.daily")
-		if added != linksOfCustomer || len(p.mails) != linksOfCustomer {
+		_, err := s.AddAlias(s.ctx, s.owner, NewAlias{Local: "z", Domain: "example.com", Targets: []string{"a@stranger.example", "b@stranger.example"}})
+		s.ok(err)
+		s.want(s.SetForward(s.ctx, s.owner, s.addMailbox("sara@example.com").Address, []string{"c@stranger.example"}, true), models.Limited, "target.daily")
+		if added != linksOfCustomer-2 || len(p.mails) != linksOfCustomer {
 			t.Errorf("%d asked for, %d mailed", added, len(p.mails))
 		}
+		s.ok(s.RemoveAlias(s.ctx, s.owner, "z@example.com"))
 		// A command does not mail; what it adds waits for the next day as well.
 		other, v := s.addCustomer("Other", "other@example.net")
-		_, err := s.AddDomain(s.ctx, s.admin, NewDomain{Name: "other.example", CustomerID: other.ID})
+		_, err = s.AddDomain(s.ctx, s.admin, NewDomain{Name: "other.example", CustomerID: other.ID})
 		s.ok(err)
 		_, err = s.AddAlias(s.ctx, v, NewAlias{Local: "x", Domain: "other.example", Targets: []string{"fresh@stranger.example"}})
 		s.ok(err)
