@@ -131,7 +131,11 @@ func (p *Panel) checkDNS(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.notify("dns.checked." + string(report.Health))
+	tell := r.warn
+	if report.Health == models.DNSHealthOK {
+		tell = r.notify
+	}
+	tell("dns.checked." + string(report.Health))
 	return r.redirect(dnsPath(report.Domain))
 }
 
@@ -156,7 +160,11 @@ func (p *Panel) checkDNSRow(r *request) error {
 			at = "#" + rowID(i) + "-title"
 		}
 	}
-	r.notify("dns.row."+string(row.Verdict), "row", kind+" "+name)
+	tell := r.warn
+	if row.Verdict == models.DNSOK || row.Verdict == models.DNSNotNeeded {
+		tell = r.notify
+	}
+	tell("dns.row."+string(row.Verdict), "row", kind+" "+name)
 	return r.redirect(dnsPath(report.Domain) + at)
 }
 

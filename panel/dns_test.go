@@ -65,7 +65,7 @@ func TestDNSPage(t *testing.T) {
 	if a := b.post("/domains/example.com/dns"); a.code != http.StatusSeeOther { // answered with what is known
 		t.Error(a.code)
 	}
-	b.follow("/domains/example.com/dns/row", "type", "MX", "name", "example.com").has(t, "No answer about <bdi", "MX example.com", "Check this record")
+	b.follow("/domains/example.com/dns/row", "type", "MX", "name", "example.com").has(t, "No answer about <bdi", `class="banner warn toast"`, "MX example.com", "Check this record")
 	if a := b.post("/domains/example.com/dns/row", "type", "MX", "name", "example.com"); !strings.HasSuffix(a.location, "/domains/example.com/dns#r0-title") {
 		t.Error(a.location)
 	}

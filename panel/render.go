@@ -75,6 +75,7 @@ func (c *common) base() *common { return c }
 
 // notice is the one line that tells how the last request ended.
 type notice struct {
+	Warn  bool
 	Words template.HTML
 	Undo  string
 }
@@ -120,7 +121,7 @@ func (r *request) fill(c *common) {
 		for name, v := range n.Args {
 			args[name] = v
 		}
-		c.Notice = &notice{Words: r.lang.HTMLMap(n.Key, args), Undo: n.Undo}
+		c.Notice = &notice{Words: r.lang.HTMLMap(n.Key, args), Undo: n.Undo, Warn: n.Warn}
 	}
 	if c.Here == "" {
 		c.Here = "/"

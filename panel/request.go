@@ -92,7 +92,16 @@ func (r *request) notify(key string, pairs ...string) { r.notifyUndo("", key, pa
 
 // notifyUndo is notify with the path of a POST that takes it back.
 func (r *request) notifyUndo(undo, key string, pairs ...string) {
-	n := session.Notice{Key: key, Undo: undo, Args: map[string]string{}}
+	r.leave(session.Notice{Key: key, Undo: undo}, pairs...)
+}
+
+// warn is notify for a result that is not what people hope for.
+func (r *request) warn(key string, pairs ...string) {
+	r.leave(session.Notice{Key: key, Warn: true}, pairs...)
+}
+
+func (r *request) leave(n session.Notice, pairs ...string) {
+	n.Args = map[string]string{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		n.Args[pairs[i]] = pairs[i+1]
 	}

@@ -208,6 +208,7 @@ type Notice struct {
 	Key  string            `json:"k"`           // of the words
 	Args map[string]string `json:"a,omitempty"` // in the words
 	Undo string            `json:"u,omitempty"` // where a POST takes it back; "" = it cannot be
+	Warn bool              `json:"w,omitempty"` // what was done is nothing to be glad of
 }
 
 // Notify leaves a notice for the next page. Nobody's session keeps none.
