@@ -74,7 +74,8 @@ func (s *Server) openQueue() {
 // letter is a report of the queue as delivery takes it.
 func letter(l queue.Letter) delivery.Letter {
 	return delivery.Letter{
-		Kind: l.Kind, To: l.To, Body: l.Body, Language: l.Language, CustomerID: l.CustomerID, MailboxID: l.MailboxID, EnvelopeID: l.EnvelopeID, Also: l.Also,
+		Kind: l.Kind, To: l.To, Body: l.Body, Language: l.Language, CustomerID: l.CustomerID, MailboxID: l.MailboxID, DomainID: l.DomainID,
+		EnvelopeID: l.EnvelopeID, Also: l.Also,
 	}
 }
 

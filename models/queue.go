@@ -29,6 +29,7 @@ type QueueItem struct {
 	Ret        string    `gorm:"column:ret" json:"-"`      // RFC 3461: "", FULL or HDRS
 	EnvID      string    `gorm:"column:envid" json:"-"`    // RFC 3461, as given (xtext decoded)
 	Language   string    `gorm:"column:language" json:"-"` // of words to the sender: "fa", "en" or "" = both
+	Sending    bool      `gorm:"column:sending" json:"-"`  // by its mailbox: it is held with the mailbox's sending. Not so mail for it that is led on, and reports
 	Held       bool      `gorm:"column:held" json:"held"`  // by hand or with its mailbox; nothing is tried
 	CreatedAt  Micros    `gorm:"column:created_at;autoCreateTime:false" json:"created_at"`
 	ExpiresAt  Micros    `gorm:"column:expires_at" json:"expires_at"` // after it what is left is returned
@@ -98,6 +99,7 @@ type QueueFilter struct {
 	IDs       []ID   // of recipients; at most MaxPageSize
 	QueueID   ID     // of a message
 	MailboxID ID     // that has sent it
+	Sending   bool   // only what is a mailbox's sending
 	Domain    string // destination, A-label
 	Reason    string // as a QueueGroup has it; QueueUntried for those without one
 	Address   string // of the recipient

@@ -75,7 +75,7 @@ func (d *Delivery) hold(ctx context.Context, mailbox, customer models.ID, sent, 
 	if d.config.Queue == nil {
 		return
 	}
-	if _, err := d.config.Queue.Hold(ctx, models.Everything(), models.QueueFilter{MailboxID: mailbox}); err != nil {
+	if _, err := d.config.Queue.Hold(ctx, models.Everything(), models.QueueFilter{MailboxID: mailbox, Sending: true}); err != nil {
 		d.config.Log.Warn("queue of a held mailbox not held", "err", err)
 	}
 }

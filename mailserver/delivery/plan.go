@@ -135,7 +135,7 @@ func (d *Delivery) item(e *Envelope, x *models.Remote) *item {
 	if x.Kind == models.RemoteDirect {
 		it.MailboxID, it.DomainID, it.CustomerID = e.owner()
 		if e.Account != nil {
-			it.Held, it.Language = e.Account.Held, e.Account.Language
+			it.Sending, it.Held, it.Language = true, e.Account.Held, e.Account.Language
 		}
 		return it
 	}
@@ -147,7 +147,7 @@ func (d *Delivery) item(e *Envelope, x *models.Remote) *item {
 	if e.Account != nil && isSendersOwn(x, e.Account) {
 		// Its sender's matter as much: it waits, and takes its turn, with what else he sends. Where
 		// an alias of another customer leads is none of his business, nor of his trace.
-		it.MailboxID, it.Held = e.Account.ID, e.Account.Held
+		it.MailboxID, it.Sending, it.Held = e.Account.ID, true, e.Account.Held
 	}
 	return it
 }

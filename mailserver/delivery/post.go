@@ -148,6 +148,7 @@ func (d *Delivery) posting(l *Letter, p *plan) func(context.Context, *db.Tx, mod
 				it.EnvelopeID = l.EnvelopeID
 			}
 			it.Kind, it.MailboxID, it.DomainID, it.CustomerID, it.Language, it.Sender, it.Held = l.Kind, l.MailboxID, l.DomainID, l.CustomerID, l.Language, "", l.Held
+			it.Sending = l.Kind == models.QueueNotice && l.MailboxID != 0 // an auto-reply
 			if err := d.config.Queue.Insert(ctx, tx, &it.QueueItem, it.recipients); err != nil {
 				return err
 			}

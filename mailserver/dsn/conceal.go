@@ -18,7 +18,7 @@ func (p *Recipient) named() string {
 // ledOn reports whether the message went on to an address that is not the sender's business. RFC
 // 3461, section 5.2.7.4; RFC 3464, section 2.3.2: a report speaks of the recipient as the message
 // came for him.
-func (p *Recipient) ledOn() bool { return !strings.EqualFold(p.named(), p.Address) }
+func (p *Recipient) ledOn() bool { return !p.Direct && !strings.EqualFold(p.named(), p.Address) }
 
 // concealed is a recipient for the eyes of the sender: of one that was led on without the address
 // and the host it went to, also where the other server's answer repeats them.

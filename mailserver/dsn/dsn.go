@@ -28,7 +28,8 @@ const (
 // Recipient is one recipient that a report speaks of.
 type Recipient struct {
 	Address  string // that the message was sent on to
-	Original string // ORCPT, "rfc822;..."; "" = none. If it is another address, Address is not told.
+	Original string // ORCPT, "rfc822;..."; "" = none. If it is another address, Address is not told,
+	Direct   bool   // unless the sender has written to it, whatever he says of ORCPT
 	Code     int    // of the last reply; 0 = there was none
 	Enhanced string
 	Text     string // of the reply, or of the fault

@@ -38,10 +38,11 @@ func (q *Queue) decide(item *models.QueueItem, c *claim, r outbound.Result, now 
 	default:
 		o.stays, o.next = true, q.config.Plan.next(now, c.Attempts+1, item.ExpiresAt)
 		if q.config.Plan.WarnAfter > 0 && c.WarnedAt == 0 && item.Kind == models.QueueSubmitted && reportable(item) && (c.Notify == "" || wants(c.Notify, "DELAY")) {
-			// An attempt falls on the time of the warning, which is to say how things stand then.
+			// An attempt falls on the time of the warning, which is to say how things stand then; but
+			// none comes sooner than 30 minutes after another (RFC 5321, section 4.5.4.1).
 			late := models.At(item.CreatedAt.Time().Add(q.config.Plan.WarnAfter))
 			if o.warn = models.At(now) >= late; !o.warn {
-				o.next = min(o.next, late)
+				o.next = min(o.next, max(late, models.At(now.Add(30*time.Minute))))
 			}
 		}
 	}

@@ -46,6 +46,9 @@ func chosen(scope models.Scope, f models.QueueFilter) *condition {
 	if f.MailboxID != 0 {
 		c.and("q.mailbox_id = ?", f.MailboxID)
 	}
+	if f.Sending {
+		c.and("q.sending = 1")
+	}
 	if f.Domain != "" {
 		c.and("r.domain = ?", strings.ToLower(f.Domain))
 	}

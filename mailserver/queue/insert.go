@@ -24,9 +24,9 @@ func (q *Queue) Insert(ctx context.Context, tx *db.Tx, item *models.QueueItem, r
 		item.Prefix = []byte{}
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO queue (id, blob_id, envelope_id, kind, sender, mailbox_id, domain_id, customer_id, prefix, size,
-		message_id, subject, ret, envid, language, held, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		message_id, subject, ret, envid, language, sending, held, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		item.ID, item.BlobID, item.EnvelopeID, string(item.Kind), item.Sender, item.MailboxID, item.DomainID, item.CustomerID, item.Prefix, item.Size,
-		models.Clip(item.MessageID, 255), models.Clip(item.Subject, 255), item.Ret, models.Clip(item.EnvID, 255), item.Language, item.Held, item.CreatedAt, item.ExpiresAt)
+		models.Clip(item.MessageID, 255), models.Clip(item.Subject, 255), item.Ret, models.Clip(item.EnvID, 255), item.Language, item.Sending, item.Held, item.CreatedAt, item.ExpiresAt)
 	if err != nil {
 		return fmt.Errorf("insert into queue: %w", err)
 	}

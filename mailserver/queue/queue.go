@@ -48,6 +48,7 @@ type Letter struct {
 	Language   string           // "fa", "en" or "" = both
 	CustomerID models.ID
 	MailboxID  models.ID // that has sent the message; 0 = none of ours
+	DomainID   models.ID // by whose smarthost it leaves
 	EnvelopeID models.ID // of the message it speaks of, for the trace
 
 	// Also removes or marks the rows that the letter speaks of. Run it in the transaction that

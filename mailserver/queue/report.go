@@ -116,7 +116,7 @@ func (q *Queue) post(ctx context.Context, item *models.QueueItem, kind dsn.Kind,
 	}
 	for _, c := range some {
 		r.Recipients = append(r.Recipients, dsn.Recipient{
-			Address: c.Address, Original: c.Original, Code: c.Code, Enhanced: c.Enhanced, Text: c.Detail, Reason: c.Reason, Host: c.Host,
+			Address: c.Address, Original: c.Original, Direct: item.Kind == models.QueueSubmitted, Code: c.Code, Enhanced: c.Enhanced, Text: c.Detail, Reason: c.Reason, Host: c.Host,
 			At: c.LastAt.Time(), Until: item.ExpiresAt.Time(),
 		})
 	}
@@ -124,7 +124,8 @@ func (q *Queue) post(ctx context.Context, item *models.QueueItem, kind dsn.Kind,
 		q.log.Warn("message of a report not readable", "queue_id", item.ID, "err", err) // the report says enough without
 	}
 	return q.config.Post(ctx, Letter{
-		Kind: models.QueueBounce, To: item.Sender, Body: r.Build(), Language: item.Language, CustomerID: item.CustomerID, MailboxID: item.MailboxID, EnvelopeID: item.EnvelopeID, Also: also,
+		Kind: models.QueueBounce, To: item.Sender, Body: r.Build(), Language: item.Language, CustomerID: item.CustomerID, MailboxID: item.MailboxID, DomainID: item.DomainID,
+		EnvelopeID: item.EnvelopeID, Also: also,
 	})
 }
 

@@ -107,7 +107,7 @@ func (w *worker) group(ctx context.Context, item *models.QueueItem, group []*cla
 		switch {
 		case c.State != models.RecipientWaiting:
 			told = append(told, c)
-		case item.Held && !c.Released && item.Kind == models.QueueSubmitted:
+		case item.Held && !c.Released && item.Sending:
 			held = append(held, c)
 		default:
 			due = append(due, c)
@@ -297,10 +297,10 @@ func (q *Queue) items(ctx context.Context, taken []*claim) (map[models.ID]*model
 	}
 	in, args := among(ids)
 	rows, err := q.config.DB.SQL().QueryContext(ctx, `SELECT q.id, q.blob_id, q.envelope_id, q.kind, q.sender, q.mailbox_id, q.domain_id, q.customer_id, q.prefix, q.size, q.message_id, q.subject,
-		q.ret, q.envid, q.language, CASE WHEN m.held_at <> 0 THEN 1 ELSE 0 END, q.created_at, q.expires_at FROM queue q LEFT JOIN mailboxes m ON m.id = q.mailbox_id WHERE q.id`+in, args...)
+		q.ret, q.envid, q.language, q.sending, CASE WHEN m.held_at <> 0 THEN 1 ELSE 0 END, q.created_at, q.expires_at FROM queue q LEFT JOIN mailboxes m ON m.id = q.mailbox_id WHERE q.id`+in, args...)
 	found, err := all(rows, err, func(rows *sql.Rows, i *models.QueueItem) error {
 		return rows.Scan(&i.ID, &i.BlobID, &i.EnvelopeID, &i.Kind, &i.Sender, &i.MailboxID, &i.DomainID, &i.CustomerID, &i.Prefix, &i.Size, &i.MessageID, &i.Subject,
-			&i.Ret, &i.EnvID, &i.Language, &i.Held, &i.CreatedAt, &i.ExpiresAt)
+			&i.Ret, &i.EnvID, &i.Language, &i.Sending, &i.Held, &i.CreatedAt, &i.ExpiresAt)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read messages of the queue: %w", err)

@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS queue (
     ret         VARCHAR(64) NOT NULL DEFAULT '',
     envid       VARCHAR(255) NOT NULL DEFAULT '',
     language    VARCHAR(64) NOT NULL DEFAULT '',
+    sending     TINYINT NOT NULL DEFAULT 0,
     held        TINYINT NOT NULL DEFAULT 0,
     created_at  BIGINT NOT NULL,
     expires_at  BIGINT NOT NULL,

@@ -15,6 +15,7 @@ CREATE TABLE queue (
     ret         TEXT NOT NULL DEFAULT '',
     envid       TEXT NOT NULL DEFAULT '',
     language    TEXT NOT NULL DEFAULT '',
+    sending     INTEGER NOT NULL DEFAULT 0,
     held        INTEGER NOT NULL DEFAULT 0,
     created_at  INTEGER NOT NULL,
     expires_at  INTEGER NOT NULL

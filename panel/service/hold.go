@@ -32,7 +32,7 @@ func (s *Service) HoldSending(ctx context.Context, v Viewer, addr, reason string
 	if err != nil || s.config.Queue == nil {
 		return err
 	}
-	_, err = s.config.Queue.Hold(ctx, models.Everything(), models.QueueFilter{MailboxID: id})
+	_, err = s.config.Queue.Hold(ctx, models.Everything(), models.QueueFilter{MailboxID: id, Sending: true})
 	return err
 }
 
