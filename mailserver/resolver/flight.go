@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -56,9 +57,14 @@ func (f *flight) start(ctx context.Context, key question, ask func(context.Conte
 	f.now[key] = a
 	go func() {
 		defer cancel()
+		defer close(a.done)
+		defer f.end(key, a)
+		defer func() {
+			if p := recover(); p != nil { // a fault of ours ends the question, not the process
+				a.err = temporary(key.name, "", fmt.Errorf("panic in the resolver: %v", p))
+			}
+		}()
 		a.answer, a.err = ask(ctx)
-		f.end(key, a)
-		close(a.done)
 	}()
 	return a
 }
