@@ -218,7 +218,10 @@ func (p *Panel) askTarget(r *request, owner, back string) error {
 	}
 	target := f.text("target")
 	if err := p.Service.AskAgain(r.ctx(), r.viewer, owner, target); err != nil {
-		return err
+		if err := r.warnOf(err); err != nil {
+			return err
+		}
+		return r.redirect(back)
 	}
 	r.notify("target.asked", "address", unicodeAddress(target))
 	return r.redirect(back)

@@ -2,6 +2,7 @@ package panel
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -192,3 +193,25 @@ func (r *request) chooseLanguage() *i18n.Lang {
 
 // languageCookie keeps the choice of who is not logged in. It is no secret.
 const languageCookie = "postchi-language"
+
+// warnOf leaves the words of a limit for the next page, where what was asked for can be asked
+// for again later; every other error is returned.
+func (r *request) warnOf(err error) error {
+	all := models.Errors(err)
+	if len(all) != 1 || all[0].Kind != models.Limited || !r.lang.Has("error."+all[0].Key) {
+		return err
+	}
+	var pairs []string
+	for name, v := range all[0].Args {
+		switch v := r.argument(all[0].Key, v).(type) {
+		case int:
+			pairs = append(pairs, name, r.lang.Number(int64(v)))
+		case int64:
+			pairs = append(pairs, name, r.lang.Number(v))
+		default:
+			pairs = append(pairs, name, fmt.Sprint(v))
+		}
+	}
+	r.warn("error."+all[0].Key, pairs...)
+	return nil
+}
