@@ -26,7 +26,7 @@ func TestSentOfLimit(t *testing.T) {
 	f.admin().get("/").has(t, `id="sent"`, ">1,041<", "recipients at other servers")
 	b := f.browser().login(ownerEmail, ownerPassword)
 	b.get("/").has(t, ">141<", "of 20,000 recipients at other servers a day", `max="20000" value="141"`)
-	b.get("/mailboxes/info@example.com").has(t, "Sent this hour", "41 of 300", "41 of 2,000", "starts anew")
+	b.get("/mailboxes/info@example.com").has(t, "Sent elsewhere this hour", "41 of 300", "41 of 2,000", "starts anew")
 	b.post("/domains/new", "domain", "second.example")
 	b.get("/").has(t, "busiest domain: 141 of 20,000")
 	b.post("/language", "language", "fa")
