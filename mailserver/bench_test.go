@@ -66,7 +66,6 @@ func openBench(b *testing.B, base db.Config, signer delivery.Signer) *benchSite 
 		sink := mxtest.New(b, mxtest.Config{Addr: fmt.Sprintf("127.1.0.%d:%d", i+1, port), Discard: true})
 		s.sinks, port = append(s.sinks, sink), sink.Port()
 	}
-	b.Cleanup(func() { accounts.Close() })
 	var listeners Listeners
 	listen := func(to *[]net.Listener) string {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

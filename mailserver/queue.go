@@ -61,7 +61,7 @@ func (s *Server) openQueue() {
 		Resolver: o.Resolver, Policies: s.policies, Hostname: hostname, Names: []string{c.Hostname}, Port: o.Port, Private: o.Private, Own: o.Own, Roots: o.Roots, Log: c.Log,
 	})
 	s.queue = queue.New(queue.Config{
-		DB: c.DB, Blobs: c.Blobs, Routes: &routes{o}, Send: s.outbound, Events: s.trace, Plan: o.Plan, Concurrency: o.Concurrency, PerDestination: o.PerDestination,
+		DB: c.DB, Blobs: c.Blobs, Routes: &routes{o, db.NewRecent[[2]models.ID, outbound.Route](c.DB)}, Send: s.outbound, Events: s.trace, Plan: o.Plan, Concurrency: o.Concurrency, PerDestination: o.PerDestination,
 		Open: func(ctx context.Context, blob models.ID) (queue.Message, error) { return c.Blobs.Open(ctx, blob) },
 		Post: func(ctx context.Context, l queue.Letter) error { return s.delivery.Post(ctx, letter(l)) },
 		OnFailure: func(ctx context.Context, tx *db.Tx, item *models.QueueItem, recipients int64) error {
@@ -92,10 +92,17 @@ func (s *Server) runQueue(ctx context.Context) {
 }
 
 // routes finds smarthost and source address of what is sent.
-type routes struct{ *Outbound }
+type routes struct {
+	*Outbound
+	recent *db.Recent[[2]models.ID, outbound.Route] // by mailbox and domain
+}
 
 // Route implements queue.Routes.
 func (r *routes) Route(ctx context.Context, mailbox, domain models.ID) (outbound.Route, error) {
+	return r.recent.Get([2]models.ID{mailbox, domain}, func() (outbound.Route, error) { return r.find(ctx, mailbox, domain) })
+}
+
+func (r *routes) find(ctx context.Context, mailbox, domain models.ID) (outbound.Route, error) {
 	route := outbound.Route{Relay: r.Smarthost, Source: r.Source}
 	if domain != 0 {
 		d, err := r.Relays.DomainByID(ctx, models.Everything(), domain)

@@ -80,7 +80,6 @@ func (b *base) open(ctx context.Context, kind string) error {
 	if b.store, err = store.New(b.db, b.log); err != nil {
 		return err
 	}
-	b.closers = append(b.closers, b.store.Close)
 	if err := b.openSecrets(ctx); err != nil {
 		return err
 	}

@@ -40,7 +40,6 @@ func start(t testing.TB, d *db.DB) *process {
 	t.Cleanup(func() {
 		cancel()
 		<-done
-		st.Close()
 	})
 	return &process{s, st}
 }

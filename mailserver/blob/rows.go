@@ -142,7 +142,7 @@ func (b *Blobs) existing(ctx context.Context, ids []models.ID) ([]models.ID, err
 // lookup reads where a blob is; NotFound if it has no row.
 func (b *Blobs) lookup(ctx context.Context, id models.ID) (Ref, error) {
 	var ref Ref
-	err := b.cfg.DB.Reader(ctx).QueryRowContext(ctx, "SELECT driver, node, segment, position, length FROM blobs WHERE id = ?", id).
+	err := b.cfg.DB.Kept(ctx).QueryRowContext(ctx, "SELECT driver, node, segment, position, length FROM blobs WHERE id = ?", id).
 		Scan(&ref.Driver, &ref.Node, &ref.Segment, &ref.Offset, &ref.Length)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Ref{}, models.Errorf(models.NotFound, "not_found", "Not found.")

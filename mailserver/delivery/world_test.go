@@ -54,7 +54,6 @@ func newWorld(t testing.TB, config db.Config, limits models.SendingLimits) *worl
 	if w.store, err = store.New(w.DB, nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.store.Close() })
 	w.queue = queue.New(queue.Config{DB: w.DB, Blobs: w.Blobs, Hostname: "mail.example.net"})
 	w.Delivery = New(Config{
 		Hostname: "mail.example.net", Resolver: w.store, Records: w.store, Blobs: w.Blobs, Mailboxes: w.Store, Queue: w.queue, Signer: signer{},

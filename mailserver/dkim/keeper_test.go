@@ -272,7 +272,6 @@ func TestKeysInTheDatabase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
 		name := "example.com"
 		domain := &models.Domain{ID: s.NewID(), CustomerID: 1, Name: name, ActiveName: &name, State: models.DomainActive}
 		if err := s.InsertDomain(ctx, domain); err != nil {

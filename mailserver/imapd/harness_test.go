@@ -90,7 +90,6 @@ func open(t testing.TB, config db.Config, change ...func(*imapd.Config)) *house 
 	if h.accounts, err = store.New(h.DB, nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { h.accounts.Close() })
 	h.auth = auth.New(auth.Config{Accounts: h.accounts, Watch: h.DB, Cost: 4, PerMailbox: -1, PerNetwork: -1})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

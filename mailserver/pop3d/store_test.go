@@ -38,7 +38,6 @@ func run(t testing.TB, config db.Config) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { accounts.Close() })
 	service := auth.New(auth.Config{Accounts: accounts, Watch: in.DB, Cost: 4})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

@@ -25,7 +25,7 @@ const (
 // due offers to the schedule what became due between two moments.
 func (q *Queue) due(ctx context.Context, from, to models.Micros) error {
 	// Not DISTINCT: for it SQLite would go through the whole queue by the index of flows.
-	rows, err := q.config.DB.SQL().QueryContext(ctx, "SELECT domain, flow FROM queue_recipients WHERE held = 0 AND next_at > ? AND next_at <= ? ORDER BY next_at LIMIT ?", from, to, maxFlows)
+	rows, err := q.config.DB.Kept(ctx).QueryContext(ctx, "SELECT domain, flow FROM queue_recipients WHERE held = 0 AND next_at > ? AND next_at <= ? ORDER BY next_at LIMIT ?", from, to, maxFlows)
 	found, err := all(rows, err, func(rows *sql.Rows, f *flowKey) error { return rows.Scan(&f.domain, &f.sender) })
 	seen := map[flowKey]bool{}
 	for _, f := range found {
@@ -46,7 +46,7 @@ func (q *Queue) dueAtAll(ctx context.Context) error {
 	now := models.At(q.now())
 	last := flowKey{sender: -1}
 	for {
-		rows, err := q.config.DB.SQL().QueryContext(ctx, `SELECT domain, flow, MIN(next_at) FROM queue_recipients WHERE held = 0 AND domain >= ? AND (domain > ? OR flow > ?)
+		rows, err := q.config.DB.Kept(ctx).QueryContext(ctx, `SELECT domain, flow, MIN(next_at) FROM queue_recipients WHERE held = 0 AND domain >= ? AND (domain > ? OR flow > ?)
 			GROUP BY domain, flow ORDER BY domain, flow LIMIT ?`, last.domain, last.domain, last.sender, pageFlows)
 		page, err := all(rows, err, func(rows *sql.Rows, h *head) error { return rows.Scan(&h.domain, &h.sender, &h.first) })
 		if err != nil {
@@ -68,7 +68,7 @@ func (q *Queue) dueAtAll(ctx context.Context) error {
 // messages. more says that there were more of either.
 func (q *Queue) candidates(ctx context.Context, f *flow) (ids []models.ID, more bool, err error) {
 	type candidate struct{ id, item models.ID }
-	rows, err := q.config.DB.SQL().QueryContext(ctx, "SELECT id, queue_id FROM queue_recipients WHERE held = 0 AND domain = ? AND flow = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?",
+	rows, err := q.config.DB.Kept(ctx).QueryContext(ctx, "SELECT id, queue_id FROM queue_recipients WHERE held = 0 AND domain = ? AND flow = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?",
 		f.domain, f.sender, models.At(q.now()), claimRows)
 	found, err := all(rows, err, func(rows *sql.Rows, c *candidate) error { return rows.Scan(&c.id, &c.item) })
 	items := map[models.ID]bool{}

@@ -296,7 +296,7 @@ func (q *Queue) items(ctx context.Context, taken []*claim) (map[models.ID]*model
 		}
 	}
 	in, args := among(ids)
-	rows, err := q.config.DB.SQL().QueryContext(ctx, `SELECT q.id, q.blob_id, q.envelope_id, q.kind, q.sender, q.mailbox_id, q.domain_id, q.customer_id, q.prefix, q.size, q.message_id, q.subject,
+	rows, err := q.config.DB.Kept(ctx).QueryContext(ctx, `SELECT q.id, q.blob_id, q.envelope_id, q.kind, q.sender, q.mailbox_id, q.domain_id, q.customer_id, q.prefix, q.size, q.message_id, q.subject,
 		q.ret, q.envid, q.language, q.sending, CASE WHEN m.held_at <> 0 THEN 1 ELSE 0 END, q.created_at, q.expires_at FROM queue q LEFT JOIN mailboxes m ON m.id = q.mailbox_id WHERE q.id`+in, args...)
 	found, err := all(rows, err, func(rows *sql.Rows, i *models.QueueItem) error {
 		return rows.Scan(&i.ID, &i.BlobID, &i.EnvelopeID, &i.Kind, &i.Sender, &i.MailboxID, &i.DomainID, &i.CustomerID, &i.Prefix, &i.Size, &i.MessageID, &i.Subject,

@@ -94,7 +94,6 @@ func inbound(b *testing.B, config db.Config, dns *resolvertest.Server) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { s.Close() })
 	service := auth.New(auth.Config{Accounts: s, Watch: in.DB})
 	addMailboxes(b, in, s, service)
 	names, err := resolver.New(resolver.Config{Servers: []string{dns.Addr()}})

@@ -64,7 +64,6 @@ func whole(t testing.TB, config db.Config) (addr string, in *mailstoretest.Insta
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
 	service := auth.New(auth.Config{Accounts: s, Watch: in.DB, PerMailbox: -1, PerNetwork: -1})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

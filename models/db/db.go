@@ -73,6 +73,7 @@ type DB struct {
 	node    *node
 	watch   *watch
 	leases  *Leases
+	kept    kept
 
 	closing chan struct{}
 	done    sync.WaitGroup // all goroutines
@@ -147,6 +148,7 @@ func (d *DB) Close() error {
 		d.node.release()
 		close(d.closing)
 		d.done.Wait()
+		d.closeKept()
 	})
 	return d.read.Close()
 }

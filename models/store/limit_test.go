@@ -48,7 +48,6 @@ func TestSendingLimitsAreExact(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { s.Close() })
 			stores = append(stores, &fixture{Store: s, t: t, ctx: t.Context()})
 		}
 		limits := models.SendingLimits{MailboxHour: 30, DomainDay: 50}

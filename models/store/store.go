@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"gorm.io/driver/mysql"
@@ -37,9 +36,6 @@ type Store struct {
 
 	digestSize, rowLimit int // see digestSize and rowLimit
 	digestAfter          time.Duration
-
-	mu    sync.Mutex
-	stmts map[string]*sql.Stmt // of the read pool, for the queries of every log-in and recipient
 
 	routes   *db.Recent[address.Address, *models.Route]
 	accounts *db.Recent[models.ID, models.Account] // of mailboxes
@@ -69,22 +65,10 @@ func New(d *db.DB, log *slog.Logger) (*Store, error) {
 		return nil, failed("open", err)
 	}
 	return &Store{
-		d: d, gorm: g, budget: searchBudget, digestSize: digestSize, rowLimit: rowLimit, digestAfter: digestAfter, stmts: map[string]*sql.Stmt{},
+		d: d, gorm: g, budget: searchBudget, digestSize: digestSize, rowLimit: rowLimit, digestAfter: digestAfter,
 		routes: db.NewRecent[address.Address, *models.Route](d), accounts: db.NewRecent[models.ID, models.Account](d),
 		signing: db.NewRecent[string, ring](d),
 	}, nil
-}
-
-// Close frees the prepared statements; the database stays open.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var errs []error
-	for query, stmt := range s.stmts {
-		errs = append(errs, stmt.Close())
-		delete(s.stmts, query)
-	}
-	return errors.Join(errs...)
 }
 
 // translating tells gorm what a duplicate key is: its dialect for SQLite knows the errors of
@@ -129,18 +113,9 @@ func (s *Store) on(ctx context.Context) *gorm.DB {
 	return g
 }
 
-// row reads one row with a query that is asked at every log-in or recipient: prepared once
-// on the read pool of SQLite; MySQL's driver writes the values into the query by itself, which
-// spares a round trip.
+// row reads one row with a query that is asked at every log-in or recipient; its text is one of few.
 func (s *Store) row(ctx context.Context, query string, args []any, into ...any) error {
-	if db.TxOf(ctx) != nil || s.d.Dialect() == db.MySQL {
-		return s.d.Reader(ctx).QueryRowContext(ctx, query, args...).Scan(into...)
-	}
-	stmt, err := s.prepared(ctx, query)
-	if err != nil {
-		return err
-	}
-	return stmt.QueryRowContext(ctx, args...).Scan(into...)
+	return s.d.Kept(ctx).QueryRowContext(ctx, query, args...).Scan(into...)
 }
 
 // each is row for several rows.
@@ -159,28 +134,7 @@ func (s *Store) each(ctx context.Context, query string, args []any, scan func(*s
 }
 
 func (s *Store) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	if db.TxOf(ctx) != nil || s.d.Dialect() == db.MySQL {
-		return s.d.Reader(ctx).QueryContext(ctx, query, args...)
-	}
-	stmt, err := s.prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return stmt.QueryContext(ctx, args...)
-}
-
-func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stmt := s.stmts[query]; stmt != nil {
-		return stmt, nil
-	}
-	stmt, err := s.d.SQL().PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	s.stmts[query] = stmt
-	return stmt, nil
+	return s.d.Kept(ctx).QueryContext(ctx, query, args...)
 }
 
 // failed turns what a driver or gorm said into an error of ours; what says what was done.

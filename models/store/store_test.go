@@ -31,7 +31,6 @@ func newFixture(t testing.TB, d *db.DB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
 	f := &fixture{Store: s, t: t, ctx: t.Context()}
 	f.customer = f.addCustomer("Example")
 	f.domain = f.addDomain(f.customer, "example.com", true)

@@ -66,7 +66,6 @@ func eachDB(b *testing.B, fn func(b *testing.B, s *Store)) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.Cleanup(func() { s.Close() })
 			fn(b, s)
 		})
 	}

@@ -89,7 +89,6 @@ func newSite(t testing.TB, d *db.DB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { records.Close() })
 	s := &site{t: t, ctx: t.Context(), d: d, records: records, mail: &fakeMail{d: d}, sender: &fakeSender{}, clock: time.Date(2026, 3, 21, 10, 0, 0, 0, time.UTC), admin: Console()}
 	s.Service, err = New(Config{
 		Store: records, Mail: s.mail, Sender: s.sender, Defaults: Defaults{Quota: 1000},
