@@ -14,7 +14,7 @@ import (
 
 const (
 	claimRows  = 100 // recipients that one worker claims at once
-	claimItems = 10  // messages of them
+	claimItems = 10  // messages of them that are to be sent
 
 	// lease is how long a claim lasts without being renewed: so long after a process died its
 	// recipients are tried again.
@@ -103,10 +103,10 @@ type taking struct {
 	rows  []models.QueueRecipient // what was claimed
 }
 
-// take claims what a flow has due, at most claimItems messages. more says that there was more.
-func (q *Queue) take(ctx context.Context, f *flow) (taken []*claim, more bool, err error) {
+// take claims what a flow has due, of at most some messages. more says that there was more.
+func (q *Queue) take(ctx context.Context, f *flow, messages int) (taken []*claim, more bool, err error) {
 	t := &taking{}
-	if t.ids, more, err = q.candidates(ctx, f); err != nil || len(t.ids) == 0 {
+	if t.ids, more, err = q.candidates(ctx, f, messages); err != nil || len(t.ids) == 0 {
 		return nil, false, err
 	}
 	if err := q.takings.do(t, len(t.ids)); err != nil {

@@ -19,8 +19,9 @@ type outcome struct {
 	warn   bool          // its sender is to hear that it is late
 }
 
-// decide is the whole rule. It changes nothing.
-func (q *Queue) decide(item *models.QueueItem, c *claim, r outbound.Result, now time.Time) outcome {
+// decide is the whole rule. It changes nothing. spread, from 0 to 1, is where within its random part
+// the next attempt falls.
+func (q *Queue) decide(item *models.QueueItem, c *claim, r outbound.Result, now time.Time, spread float64) outcome {
 	o := outcome{claim: c, result: r, status: r.Status}
 	if o.status == outbound.Deferred && models.At(now) >= item.ExpiresAt {
 		o.status = outbound.Failed
@@ -36,7 +37,7 @@ func (q *Queue) decide(item *models.QueueItem, c *claim, r outbound.Result, now 
 			o.stays, o.state = true, models.RecipientFailed
 		}
 	default:
-		o.stays, o.next = true, q.config.Plan.next(now, c.Attempts+1, item.ExpiresAt)
+		o.stays, o.next = true, q.config.Plan.next(now, c.Attempts+1, item.ExpiresAt, spread)
 		if q.config.Plan.WarnAfter > 0 && c.WarnedAt == 0 && item.Kind == models.QueueSubmitted && reportable(item) && (c.Notify == "" || wants(c.Notify, "DELAY")) {
 			// An attempt falls on the time of the warning, which is to say how things stand then; but
 			// none comes sooner than 30 minutes after another (RFC 5321, section 4.5.4.1).

@@ -64,16 +64,16 @@ func (q *Queue) dueAtAll(ctx context.Context) error {
 	}
 }
 
-// candidates returns recipients of a flow that are due, the oldest first, of at most claimItems
+// candidates returns recipients of a flow that are due, the oldest first, of at most some
 // messages. more says that there were more of either.
-func (q *Queue) candidates(ctx context.Context, f *flow) (ids []models.ID, more bool, err error) {
+func (q *Queue) candidates(ctx context.Context, f *flow, messages int) (ids []models.ID, more bool, err error) {
 	type candidate struct{ id, item models.ID }
 	rows, err := q.config.DB.Kept(ctx).QueryContext(ctx, "SELECT id, queue_id FROM queue_recipients WHERE held = 0 AND domain = ? AND flow = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?",
 		f.domain, f.sender, models.At(q.now()), claimRows)
 	found, err := all(rows, err, func(rows *sql.Rows, c *candidate) error { return rows.Scan(&c.id, &c.item) })
 	items := map[models.ID]bool{}
 	for _, c := range found {
-		if !items[c.item] && len(items) == claimItems {
+		if !items[c.item] && len(items) == messages {
 			more = true
 			continue
 		}

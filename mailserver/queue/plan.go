@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/postchi/postchi/models"
@@ -44,20 +43,21 @@ func (p Plan) lifetime(kind models.QueueKind) time.Duration {
 	return p.Lifetime
 }
 
-// pause is the time until the next attempt after so many failed ones (from 1). A tenth is
-// random in the fixed steps, so that what failed together does not come back together.
-func (p Plan) pause(failed int64) time.Duration {
+// pause is the time until the next attempt after so many failed ones (from 1). A tenth of the fixed
+// steps is left to chance, and as much again of the last one, so that what failed together does
+// not come back together; spread, from 0 to 1, is that part.
+func (p Plan) pause(failed int64, spread float64) time.Duration {
 	last := int64(len(p.Retry))
 	step := p.Retry[min(max(failed, 1), last)-1]
 	if failed >= last {
-		return step + rand.N(step+1)
+		return step + time.Duration(spread*float64(step))
 	}
-	return step + rand.N(step/10+1)
+	return step + time.Duration(spread*float64(step)/10)
 }
 
 // next is when a recipient is tried again: by the plan, and once more at the end of its life.
-func (p Plan) next(now time.Time, failed int64, expires models.Micros) models.Micros {
-	at := models.At(now.Add(p.pause(failed)))
+func (p Plan) next(now time.Time, failed int64, expires models.Micros, spread float64) models.Micros {
+	at := models.At(now.Add(p.pause(failed, spread)))
 	if models.At(now) < expires && at > expires {
 		return expires
 	}

@@ -107,7 +107,7 @@ type Queue struct {
 	schedule    *schedule
 	claims      claims
 	takings     batch[taking]
-	settlements batch[settlement]
+	settlements batch[[]*settlement]
 	away        atomic.Bool // the database does not answer
 	counts      [3]atomic.Int64
 
@@ -147,7 +147,7 @@ func New(c Config) *Queue {
 		stopping: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	q.takings = batch[taking]{most: 4 * claimRows, run: q.takeAll}
-	q.settlements = batch[settlement]{most: 2 * claimRows, run: q.settleAll}
+	q.settlements = batch[[]*settlement]{most: 2 * claimRows, run: q.writeAll}
 	q.cutting, q.cut = context.WithCancel(context.Background())
 	return q
 }

@@ -403,7 +403,7 @@ func TestDecide(t *testing.T) {
 		{"later, a bounce", bounce, "", later, "deferred  false"},
 		{"later, too old", old, "", later, "failed failed false"},
 	} {
-		o := s.q.decide(&test.item, &claim{QueueRecipient: models.QueueRecipient{Notify: test.notify}}, test.result, now)
+		o := s.q.decide(&test.item, &claim{QueueRecipient: models.QueueRecipient{Notify: test.notify}}, test.result, now, 0)
 		if got := fmt.Sprintf("%v %s %v", o.status, o.state, o.warn); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
@@ -672,11 +672,11 @@ func TestLostClaim(t *testing.T) {
 		insert(t, a.q, submitted(1), "x@there.example")
 		a.q.schedule.offer("there.example", 5)
 		turn, _ := a.q.schedule.next()
-		first, _, err := a.q.take(t.Context(), turn.flow)
+		first, _, err := a.q.take(t.Context(), turn.flow, claimItems)
 		if err != nil || len(first) != 1 || !first[0].valid() {
 			t.Fatal(first, err)
 		}
-		if again, _, err := b.q.take(t.Context(), turn.flow); err != nil || len(again) != 0 {
+		if again, _, err := b.q.take(t.Context(), turn.flow, claimItems); err != nil || len(again) != 0 {
 			t.Fatalf("taken twice: %v, %v", again, err)
 		}
 		// Its time runs out, by the database's clock and by ours.
@@ -686,7 +686,7 @@ func TestLostClaim(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		second, _, err := b.q.take(t.Context(), turn.flow)
+		second, _, err := b.q.take(t.Context(), turn.flow, claimItems)
 		if err != nil || len(second) != 1 || second[0].Token != first[0].Token+1 {
 			t.Fatal(second, err)
 		}
@@ -702,7 +702,7 @@ func TestLostClaim(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		late := &settlement{item: &item, outcomes: []outcome{{claim: first[0], status: outbound.Delivered}}, now: a.now()}
-		if err := a.q.settlements.do(late, 1); err != nil || len(late.written) != 0 || a.left() != 1 {
+		if err := a.q.settlements.do(&[]*settlement{late}, 1); err != nil || len(late.written) != 0 || a.left() != 1 {
 			t.Errorf("the result of a lost claim was written: %v, %v", late.written, err)
 		}
 		b.q.settle(t.Context(), &item, second, []outbound.Result{taken})
@@ -724,7 +724,7 @@ func TestClaimOfGoneProcess(t *testing.T) {
 			insert(t, a.q, submitted(1), "x@there.example")
 			a.q.schedule.offer("there.example", 5)
 			turn, _ := a.q.schedule.next()
-			if first, _, err := a.q.take(t.Context(), turn.flow); err != nil || len(first) != 1 {
+			if first, _, err := a.q.take(t.Context(), turn.flow, claimItems); err != nil || len(first) != 1 {
 				t.Fatal(first, err)
 			}
 			gone.Close()

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -12,28 +13,42 @@ import (
 )
 
 // settle writes what became of recipients of one message, and tells their sender what is to be
-// told. It goes on trying while the database is away, as long as the claims hold: between the
-// other side's 250 and this commit lies the only way to a second copy.
+// told.
 func (q *Queue) settle(ctx context.Context, item *models.QueueItem, due []*claim, results []outbound.Result) {
-	now := q.now()
-	all := make([]outcome, len(due))
+	s := &settlement{item: item, now: q.now()}
+	spread := rand.Float64()
 	for i, c := range due {
-		all[i] = q.decide(item, c, results[i], now)
+		s.outcomes = append(s.outcomes, q.decide(item, c, results[i], s.now, spread))
 	}
+	q.settleAll(ctx, []*settlement{s})
+}
+
+// settleAll is settle for several messages at once. It goes on trying while the database is away, as
+// long as the claims hold: between the other side's 250 and this commit lies the only way to a
+// second copy.
+func (q *Queue) settleAll(ctx context.Context, messages []*settlement) {
 	ctx = context.WithoutCancel(ctx)
+	recipients := 0
+	for _, s := range messages {
+		recipients += len(s.outcomes)
+	}
+	if recipients == 0 {
+		return
+	}
 	for {
-		s := &settlement{item: item, outcomes: all, now: now}
-		err := q.settlements.do(s, len(all))
+		err := q.settlements.do(&messages, recipients)
 		if err == nil {
 			q.quiet(false, nil)
-			q.follow(ctx, item, s.written)
-			return
+			break
 		}
 		q.quiet(true, err)
-		if !anyValid(due) && !anyDelivered(all) || !q.restForWrite() {
-			q.log.Error("result of an attempt not written", "queue_id", item.ID, "domain", due[0].Domain, "status", all[0].status, "err", err)
+		if !worthWriting(messages) || !q.restForWrite() {
+			q.log.Error("results of attempts not written", "queue_id", messages[0].item.ID, "messages", len(messages), "domain", messages[0].outcomes[0].Domain, "status", messages[0].outcomes[0].status, "err", err)
 			return
 		}
+	}
+	for _, s := range messages {
+		q.follow(ctx, s.item, s.written)
 	}
 }
 
@@ -47,19 +62,14 @@ func (q *Queue) restForWrite() bool {
 	}
 }
 
-func anyValid(some []*claim) bool {
-	for _, c := range some {
-		if c.valid() {
-			return true
-		}
-	}
-	return false
-}
-
-func anyDelivered(all []outcome) bool {
-	for i := range all {
-		if all[i].status == outbound.Delivered {
-			return true
+// worthWriting reports whether results that the database did not take may still be written: a claim
+// holds, or somebody has the message.
+func worthWriting(messages []*settlement) bool {
+	for _, s := range messages {
+		for i := range s.outcomes {
+			if o := &s.outcomes[i]; o.valid() || o.status == outbound.Delivered {
+				return true
+			}
 		}
 	}
 	return false
@@ -73,8 +83,12 @@ type settlement struct {
 	written  []outcome // those whose claims held
 }
 
-// settleAll is the transaction of settle, for several messages.
-func (q *Queue) settleAll(ctx context.Context, messages []*settlement) error {
+// writeAll is the transaction of settle, for messages of several workers.
+func (q *Queue) writeAll(ctx context.Context, all []*[]*settlement) error {
+	var messages []*settlement
+	for _, some := range all {
+		messages = append(messages, *some...)
+	}
 	return q.config.DB.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		var some []*claim
 		for _, s := range messages {
@@ -91,6 +105,7 @@ func (q *Queue) settleAll(ctx context.Context, messages []*settlement) error {
 			held[c] = true
 		}
 		var gone, items []models.ID
+		stay := map[change][]models.ID{}
 		for _, s := range messages {
 			s.written = nil
 			for i := range s.outcomes {
@@ -98,13 +113,16 @@ func (q *Queue) settleAll(ctx context.Context, messages []*settlement) error {
 					s.written = append(s.written, s.outcomes[i])
 				}
 			}
-			left, err := q.writeOne(ctx, tx, s)
+			left, err := q.writeOne(ctx, tx, s, stay)
 			if err != nil {
 				return err
 			}
 			if len(left) > 0 {
 				gone, items = append(gone, left...), append(items, s.item.ID)
 			}
+		}
+		if err := keepAll(ctx, tx, stay); err != nil {
+			return err
 		}
 		if err := removeRecipients(ctx, tx, gone); err != nil {
 			return err
@@ -113,8 +131,9 @@ func (q *Queue) settleAll(ctx context.Context, messages []*settlement) error {
 	})
 }
 
-// writeOne writes what became of one message, but for the rows that go: those it returns.
-func (q *Queue) writeOne(ctx context.Context, tx *db.Tx, s *settlement) (gone []models.ID, err error) {
+// writeOne writes what became of one message, but for the rows of its recipients: those that go it
+// returns, and the others it adds to those that stay.
+func (q *Queue) writeOne(ctx context.Context, tx *db.Tx, s *settlement, stay map[change][]models.ID) (gone []models.ID, err error) {
 	failed := int64(0)
 	for i := range s.written {
 		o := &s.written[i]
@@ -128,9 +147,8 @@ func (q *Queue) writeOne(ctx context.Context, tx *db.Tx, s *settlement) (gone []
 			gone = append(gone, o.ID)
 			continue
 		}
-		if err := q.keep(ctx, tx, o, s.now); err != nil {
-			return nil, err
-		}
+		to := q.changeOf(o, s.now)
+		stay[to] = append(stay[to], o.ID)
 	}
 	if failed > 0 && q.config.OnFailure != nil {
 		err = q.config.OnFailure(ctx, tx, s.item, failed)
@@ -148,17 +166,36 @@ func removeRecipients(ctx context.Context, tx *db.Tx, ids []models.ID) error {
 	return err
 }
 
-// keep writes the row of a recipient that stays. One whose sender is to be told remains claimed
+// change is what an attempt makes of the row of a recipient that stays.
+type change struct {
+	state                          string
+	next, last                     models.Micros
+	host, enhanced, detail, reason string
+	code                           int
+	owner                          models.ID
+}
+
+// changeOf is what becomes of a recipient that stays. One whose sender is to be told remains claimed
 // until it is; if that fails it is due with the end of the claim.
-func (q *Queue) keep(ctx context.Context, tx *db.Tx, o *outcome, now time.Time) error {
+func (q *Queue) changeOf(o *outcome, now time.Time) change {
 	r := &o.result
-	owner, next := models.ID(0), o.next
+	to := change{o.state, o.next, models.At(now), models.Clip(r.Host, 255), models.Clip(r.Enhanced, 64), models.Clip(r.Text, 2000), models.Clip(r.Reason, 255), r.Code, 0}
 	if o.state != models.RecipientWaiting {
-		owner, next = q.config.DB.Process(), models.At(now.Add(q.lease))
+		to.owner, to.next = q.config.DB.Process(), models.At(now.Add(q.lease))
 	}
-	_, err := affected(tx.ExecContext(ctx, `UPDATE queue_recipients SET state = ?, next_at = ?, attempts = attempts + 1, last_at = ?, host = ?, code = ?, enhanced = ?, detail = ?, reason = ?, owner = ?
-		WHERE id = ?`, o.state, next, models.At(now), models.Clip(r.Host, 255), r.Code, models.Clip(r.Enhanced, 64), models.Clip(r.Text, 2000), models.Clip(r.Reason, 255), owner, o.ID))
-	return err
+	return to
+}
+
+// keepAll writes the rows that stay, those that fared alike at once.
+func keepAll(ctx context.Context, tx *db.Tx, stay map[change][]models.ID) error {
+	for to, ids := range stay {
+		in, args := among(ids, to.state, to.next, to.last, to.host, to.code, to.enhanced, to.detail, to.reason, to.owner)
+		_, err := affected(tx.ExecContext(ctx, "UPDATE queue_recipients SET state = ?, next_at = ?, attempts = attempts + 1, last_at = ?, host = ?, code = ?, enhanced = ?, detail = ?, reason = ?, owner = ? WHERE id"+in, args...))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // suppress notes an address that takes no mail. The first refusal's words stay.

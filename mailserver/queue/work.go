@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,7 +27,11 @@ func (q *Queue) work(ctx context.Context, t *turn) {
 		q.schedule.busy(t.to)
 		return
 	}
-	taken, more, err := q.take(ctx, t.flow)
+	items := claimItems
+	if _, down := q.schedule.isDown(t.to); down {
+		items = claimRows // they are only put off
+	}
+	taken, more, err := q.take(ctx, t.flow, items)
 	if err != nil {
 		if ctx.Err() == nil {
 			q.quiet(true, err)
@@ -37,7 +42,7 @@ func (q *Queue) work(ctx context.Context, t *turn) {
 	q.schedule.looked(t, more)
 	q.poke()
 	defer q.claims.drop(taken)
-	items, err := q.items(ctx, taken)
+	messages, err := q.items(ctx, taken)
 	if err != nil {
 		q.schedule.busy(t.to)
 		q.back(ctx, taken, 0)
@@ -45,15 +50,19 @@ func (q *Queue) work(ctx context.Context, t *turn) {
 		return
 	}
 	groups := grouped(taken)
-	w := &worker{Queue: q, to: t.to}
+	w := &worker{Queue: q, to: t.to, spread: rand.Float64()}
+	defer func() { q.settleAll(ctx, w.late) }()
 	for i, group := range groups {
-		pause, ok := w.group(ctx, items[group[0].QueueID], group)
+		late := len(w.late)
+		pause, ok := w.group(ctx, messages[group[0].QueueID], group)
 		if !ok {
 			q.back(ctx, slices.Concat(groups[i:]...), pause)
 			q.schedule.again(t)
 			return
 		}
-		q.claims.drop(group)
+		if len(w.late) == late {
+			q.claims.drop(group)
+		}
 	}
 }
 
@@ -88,7 +97,9 @@ func grouped(taken []*claim) (groups [][]*claim) {
 // worker is one turn's work for a destination.
 type worker struct {
 	*Queue
-	to *destination
+	to     *destination
+	late   []*settlement // put off without an attempt, while the destination is down
+	spread float64       // of when they are tried again
 
 	// The route of the message before: those of a flow leave the same way.
 	mailbox, domain models.ID
@@ -139,7 +150,7 @@ func (w *worker) send(ctx context.Context, item *models.QueueItem, due []*claim)
 	}
 	direct := route.Relay == nil
 	if why, down := w.schedule.isDown(w.to); down && direct {
-		w.settle(ctx, item, due, same(why, len(due)))
+		w.putOff(item, due, why)
 		return 0, true
 	}
 	a := w.attempt(ctx, item, route, due)
@@ -155,6 +166,15 @@ func (w *worker) send(ctx context.Context, item *models.QueueItem, due []*claim)
 	}
 	w.settle(ctx, item, due, a.Results)
 	return 0, true
+}
+
+// putOff lets recipients wait with the result of an attempt that another message had.
+func (w *worker) putOff(item *models.QueueItem, due []*claim, why outbound.Result) {
+	s := &settlement{item: item, now: w.now()}
+	for _, c := range due {
+		s.outcomes = append(s.outcomes, w.decide(item, c, why, s.now, w.spread))
+	}
+	w.late = append(w.late, s)
 }
 
 // learn notes what an attempt says of the destination. False if it says nothing of the message.
