@@ -77,7 +77,7 @@ interop: packages
 	@.ci/install .ci/packages-interop
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix .cache/imapflow $(IMAPFLOW)
 	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 10m -v -run '^Test(Contract|Curl|OfflineIMAP|Fetchmail|GoIMAP|Imapflow)$$' ./mailserver/imapd
-	POSTCHI_INTEROP=1 $(GO) test -count 1 -timeout 10m -v -run '^TestInterop' ./cmd/postchi
+	POSTCHI_INTEROP=1 $(MARIADB) $(GO) test -count 1 -timeout 10m -v -run '^TestInterop' ./cmd/postchi
 	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 20m -v -run '^TestGalera$$' ./mailserver/mailstore
 	POSTCHI_INTEROP=1 $(GO) test -race -count 1 -timeout 5m -v -run '^Test(Rspamd|PythonSeals)$$' ./mailserver/filter ./mailserver/verify
 
