@@ -179,6 +179,7 @@ func (h *house) mail() {
 	step(models.EventDeferred, "maryam@gmail.com", "gmail-smtp-in.l.google.com", 421, "4.7.28", "Gmail has detected an unusual rate of unsolicited mail originating from your IP address. To protect our users from spam, mail sent from your IP address has been temporarily rate limited.", time.Second)
 	step(models.EventBounced, "nobody@outlook.com", "outlook-com.olc.protection.outlook.com", 550, "5.5.0", "Requested action not taken: mailbox unavailable (S2017062302).", 2*time.Second)
 	step(models.EventReturned, "nobody@outlook.com", "", 0, "", "", 3*time.Second)
+	all[len(all)-1].Words = "returned.failed"
 	h.message = out.EnvelopeID
 	h.must(h.b.store.InsertEvents(ctx, append(all, accepted, verdict, stored, refused)))
 	h.item = h.b.enqueue(h.t, row, "Offer for three hundred chairs", "maryam@gmail.com", "omid@gmail.com", "info@far.example").ID
