@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/postchi/postchi/models"
 	"github.com/postchi/postchi/models/db"
@@ -12,78 +14,86 @@ import (
 // CountSending counts n recipients outside this server for a mailbox and its domain, or returns
 // Limited with the limit that they would pass. Within Write it is part of that transaction, and
 // exact over all processes; whoever gets an error from it must give the transaction up, since
-// some of the counters may have been raised.
+// the counters have been raised.
 func (s *Store) CountSending(ctx context.Context, limits models.SendingLimits, mailbox, domain models.ID, n int64) error {
 	now := models.At(s.d.Now())
+	uses := limits.Uses(mailbox, domain, now)
 	return s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		for _, use := range limits.Uses(mailbox, domain, now) {
-			if err := charge(ctx, tx, &use, now, n); err != nil {
-				return failed("count sending", err)
-			}
+		if err := charge(ctx, tx, uses, now, n); err != nil {
+			return failed("count sending", err)
 		}
-		return nil
+		return failed("count sending", within(ctx, tx, uses, now, n))
 	})
 }
 
-// charge raises one counter unless it would pass its limit.
-func charge(ctx context.Context, tx *db.Tx, use *models.LimitUse, now models.Micros, n int64) error {
-	start := use.Period.Start(now)
-	for range 2 {
-		res, err := tx.ExecContext(ctx, `UPDATE limits_used SET recipients = recipients + ?
-			WHERE subject_id = ? AND period = ? AND start = ? AND (? = 0 OR recipients + ? <= ?)`,
-			n, use.ID, string(use.Period), start, use.Limit, n, use.Limit)
-		if err != nil {
-			return err
-		}
-		if changed, err := res.RowsAffected(); err != nil || changed > 0 {
-			return err
-		}
-		// Not there yet, or full.
-		err = tx.QueryRowContext(ctx, "SELECT recipients FROM limits_used WHERE subject_id = ? AND period = ? AND start = ?"+tx.Dialect().ForUpdate(),
-			use.ID, string(use.Period), start).Scan(&use.Used)
-		if err == nil || !errors.Is(err, sql.ErrNoRows) {
-			if err == nil {
-				err = use.Limited()
-			}
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, insertUse(tx.Dialect()), use.ID, string(use.Period), start); err != nil {
-			return err
-		}
+// charge raises all counters in one statement, and makes those that are not there yet. Their rows are
+// locked then until the transaction ends.
+func charge(ctx context.Context, tx *db.Tx, uses []models.LimitUse, now models.Micros, n int64) error {
+	query := "INSERT INTO limits_used (subject_id, period, start, recipients) VALUES (?, ?, ?, ?)" + strings.Repeat(", (?, ?, ?, ?)", len(uses)-1)
+	if tx.Dialect() == db.MySQL {
+		query += " ON DUPLICATE KEY UPDATE recipients = recipients + VALUES(recipients)"
+	} else {
+		query += " ON CONFLICT (subject_id, period, start) DO UPDATE SET recipients = recipients + excluded.recipients"
 	}
-	return use.Limited()
+	var args []any
+	for i := range uses {
+		u := &uses[i]
+		args = append(args, u.ID, string(u.Period), u.Period.Start(now), n)
+	}
+	_, err := tx.ExecContext(ctx, query, args...)
+	return err
 }
 
-// insertUse makes the row of a counter unless somebody else has.
-func insertUse(dialect db.Dialect) string {
-	query := "INSERT INTO limits_used (subject_id, period, start) VALUES (?, ?, ?)"
-	if dialect == db.MySQL {
-		return query + " ON DUPLICATE KEY UPDATE start = VALUES(start)"
+// within returns Limited for the first limit that is passed, with n recipients counted already.
+func within(ctx context.Context, tx *db.Tx, uses []models.LimitUse, now models.Micros, n int64) error {
+	limited := func(u models.LimitUse) bool { return u.Limit > 0 }
+	if !slices.ContainsFunc(uses, limited) {
+		return nil
 	}
-	return query + " ON CONFLICT DO NOTHING"
+	counted, err := readUses(ctx, tx, uses, now)
+	if err != nil {
+		return err
+	}
+	for i := range counted {
+		if u := &counted[i]; limited(*u) && u.Used > u.Limit {
+			u.Used -= n
+			return u.Limited()
+		}
+	}
+	return nil
 }
 
 // SendingUse returns the sending limits of a mailbox and its domain with what is used now.
 func (s *Store) SendingUse(ctx context.Context, limits models.SendingLimits, mailbox, domain models.ID) ([]models.LimitUse, error) {
 	now := models.At(s.d.Now())
-	uses := limits.Uses(mailbox, domain, now)
-	err := s.each(ctx, "SELECT subject_id, period, start, recipients FROM limits_used WHERE subject_id IN (?, ?) AND start IN (?, ?)",
-		[]any{mailbox, domain, models.PeriodHour.Start(now), models.PeriodDay.Start(now)}, func(rows *sql.Rows) error {
-			var id models.ID
-			var period models.Period
-			var start models.Micros
-			var used int64
-			if err := rows.Scan(&id, &period, &start, &used); err != nil {
-				return err
-			}
-			for i := range uses {
-				if uses[i].ID == id && uses[i].Period == period && start == period.Start(now) {
-					uses[i].Used = used
-				}
-			}
-			return nil
-		})
+	uses, err := readUses(ctx, s.d.Kept(ctx), limits.Uses(mailbox, domain, now), now)
 	return uses, failed("sending use", err)
+}
+
+// readUses returns the limits, all of one mailbox and its domain, with what is used of them.
+func readUses(ctx context.Context, from db.Querier, uses []models.LimitUse, now models.Micros) ([]models.LimitUse, error) {
+	uses = slices.Clone(uses)
+	rows, err := from.QueryContext(ctx, "SELECT subject_id, period, start, recipients FROM limits_used WHERE subject_id IN (?, ?) AND start IN (?, ?)",
+		uses[0].ID, uses[len(uses)-1].ID, models.PeriodHour.Start(now), models.PeriodDay.Start(now))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id models.ID
+		var period models.Period
+		var start models.Micros
+		var used int64
+		if err := rows.Scan(&id, &period, &start, &used); err != nil {
+			return nil, err
+		}
+		for i := range uses {
+			if uses[i].ID == id && uses[i].Period == period && start == period.Start(now) {
+				uses[i].Used = used
+			}
+		}
+	}
+	return uses, rows.Err()
 }
 
 // SentToday returns what the domains in a scope have sent today. It goes from the domains to
