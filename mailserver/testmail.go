@@ -9,10 +9,11 @@ import (
 	"github.com/postchi/postchi/models/address"
 )
 
-// testWords is the test message in each language of the panel.
-var testWords = map[string]struct{ subject, body string }{
-	"en": {"Test message", "This message was sent from the panel of your mail server.\r\n\r\nIf you can read it in your mail app, receiving works. Answer it to yourself to see that sending works too.\r\n"},
-	"fa": {"نامهٔ آزمایشی", "این نامه از پنل سرور ایمیل شما فرستاده شده است.\r\n\r\nاگر آن را در برنامهٔ ایمیل خود می\u200cخوانید، دریافت نامه درست کار می\u200cکند. برای آزمودن ارسال، یک نامه برای خودتان بفرستید.\r\n"},
+// testWords is the test message in each language of the panel, and what the message is about that
+// a test of an auto-reply answers.
+var testWords = map[string]struct{ about, subject, body string }{
+	"en": {"the subject of the message", "Test message", "This message was sent from the panel of your mail server.\r\n\r\nIf you can read it in your mail app, receiving works. Answer it to yourself to see that sending works too.\r\n"},
+	"fa": {"موضوع نامه", "نامهٔ آزمایشی", "این نامه از پنل سرور ایمیل شما فرستاده شده است.\r\n\r\nاگر آن را در برنامهٔ ایمیل خود می\u200cخوانید، دریافت نامه درست کار می\u200cکند. برای آزمودن ارسال، یک نامه برای خودتان بفرستید.\r\n"},
 }
 
 // SendTest puts a test message into a mailbox, in a language of the panel ("fa", else
@@ -22,21 +23,41 @@ func (s *Server) SendTest(ctx context.Context, mailbox *models.Mailbox, language
 	if err != nil {
 		return err
 	}
-	route, err := s.delivery.Route(ctx, to, delivery.Asked{})
+	words, ok := testWords[language]
+	if !ok {
+		words, language = testWords["en"], "en"
+	}
+	// Auto-Submitted: nobody's vacation message should answer it (RFC 3834, section 5).
+	return s.put(ctx, to, delivery.Draft{
+		From: "Postchi <postmaster@" + to.Domain + ">", To: "<" + to.String() + ">", Subject: words.subject, Text: words.body, Language: language,
+		Submitted: "auto-generated",
+	})
+}
+
+// SendAutoReply puts what a mailbox answers by itself into the mailbox, as senders inside its
+// customer's domains or outside get it; what it answers to is about words in a language of the
+// panel. Errors as of SendTest.
+func (s *Server) SendAutoReply(ctx context.Context, mailbox *models.Mailbox, reply *models.AutoReply, inside bool, language string) error {
+	to, err := address.Parse(mailbox.Address)
 	if err != nil {
 		return err
 	}
 	words, ok := testWords[language]
 	if !ok {
-		words, language = testWords["en"], "en"
+		words = testWords["en"]
 	}
-	id := s.config.DB.IDs().New()
-	// Auto-Submitted: nobody's vacation message should answer it (RFC 3834, section 5).
-	message := delivery.Compose(delivery.Draft{
-		From: "Postchi <postmaster@" + to.Domain + ">", To: "<" + to.String() + ">", Subject: words.subject, Text: words.body, Language: language,
-		Submitted: "auto-generated", Hostname: s.config.Hostname, At: s.config.DB.Now(),
-	})
-	return s.delivery.Accept(ctx, delivery.Envelope{ID: id, Recipients: []delivery.Recipient{{Route: route}}, Direction: "in"}, bytes.NewReader(message))
+	return s.put(ctx, to, delivery.Answer(reply, inside, to.String(), to.String(), words.about))
+}
+
+// put delivers a draft, from now, to an address here.
+func (s *Server) put(ctx context.Context, to address.Address, draft delivery.Draft) error {
+	route, err := s.delivery.Route(ctx, to, delivery.Asked{})
+	if err != nil {
+		return err
+	}
+	draft.Hostname, draft.At = s.config.Hostname, s.config.DB.Now()
+	return s.delivery.Accept(ctx, delivery.Envelope{ID: s.config.DB.IDs().New(), Recipients: []delivery.Recipient{{Route: route}}, Direction: "in"},
+		bytes.NewReader(delivery.Compose(draft)))
 }
 
 // Notice sends a message of the server to an address, here or elsewhere. Errors: Invalid for what

@@ -67,8 +67,9 @@ func (t *Target) Ready() bool { return !t.External || t.VerifiedAt != 0 }
 type AutoReply struct {
 	MailboxID ID     `gorm:"column:mailbox_id;primaryKey;autoIncrement:false" json:"-"`
 	Enabled   bool   `gorm:"column:enabled" json:"enabled"`
-	Subject   string `gorm:"column:subject" json:"subject"` // "" = Re: and the subject of the message
-	Body      string `gorm:"column:body" json:"body"`       // plain text, lines end in LF
+	Subject   string `gorm:"column:subject" json:"subject"`           // "" = Re: and the subject of the message
+	Body      string `gorm:"column:body" json:"body"`                 // plain text, lines end in LF
+	Outside   string `gorm:"column:outside" json:"outside,omitempty"` // Body for senders in none of the customer's domains; "" = Body
 	StartsAt  Micros `gorm:"column:starts_at" json:"starts_at,omitempty"`
 	EndsAt    Micros `gorm:"column:ends_at" json:"ends_at,omitempty"`
 	Answered  int64  `gorm:"column:answered" json:"answered"` // people answered since it was switched on
@@ -77,6 +78,15 @@ type AutoReply struct {
 
 // TableName names the table.
 func (AutoReply) TableName() string { return "auto_replies" }
+
+// Text returns what a sender gets: inside says that his domain is an active one of the customer
+// whose mailbox answers.
+func (a *AutoReply) Text(inside bool) string {
+	if inside || a.Outside == "" {
+		return a.Body
+	}
+	return a.Outside
+}
 
 // AutoReplyState is what an auto-reply does at a moment.
 type AutoReplyState string
@@ -139,5 +149,5 @@ func (a *AutoReply) Validate() error {
 	if a.StartsAt != 0 && a.EndsAt != 0 && a.EndsAt <= a.StartsAt {
 		bad = append(bad, Errorf(Invalid, "autoreply.order", "The end is before the start.").On("ends"))
 	}
-	return errors.Join(append(bad, Line("subject", a.Subject, MaxName), Text("body", a.Body, MaxAutoReply))...)
+	return errors.Join(append(bad, Line("subject", a.Subject, MaxName), Text("body", a.Body, MaxAutoReply), Text("outside", a.Outside, MaxAutoReply))...)
 }

@@ -10,12 +10,18 @@ import (
 	"github.com/postchi/postchi/panel/service"
 )
 
+// maxAutoReplyForm holds two texts of models.MaxAutoReply Persian characters, each of which can
+// take 9 bytes in a form.
+const maxAutoReplyForm = 2 * maxForm
+
 func (p *Panel) autoReplyRoutes() []route {
 	return []route{
 		{http.MethodGet, "/mailboxes/:address/autoreply", users, p.showAutoReply, 0},
-		{http.MethodPost, "/mailboxes/:address/autoreply", users, p.setAutoReply, 0},
+		{http.MethodPost, "/mailboxes/:address/autoreply", users, p.setAutoReply, maxAutoReplyForm},
+		{http.MethodPost, "/mailboxes/:address/autoreply/test", users, p.sendAutoReply, 0},
 		{http.MethodGet, "/autoreply", owners, p.showAutoReply, 0},
-		{http.MethodPost, "/autoreply", owners, p.setAutoReply, 0},
+		{http.MethodPost, "/autoreply", owners, p.setAutoReply, maxAutoReplyForm},
+		{http.MethodPost, "/autoreply/test", owners, p.sendAutoReply, 0},
 	}
 }
 
@@ -57,7 +63,7 @@ func (p *Panel) autoReplyPage(r *request, f *form) error {
 		return err
 	}
 	if page.Form == nil {
-		page.Form = newForm(url.Values{"subject": {page.Reply.Subject}, "body": {page.Reply.Body},
+		page.Form = newForm(url.Values{"subject": {page.Reply.Subject}, "body": {page.Reply.Body}, "outside": {page.Reply.Outside},
 			"starts": {r.typedTime(page.Reply.StartsAt, false)}, "ends": {r.typedTime(page.Reply.EndsAt, true)}})
 		if page.Reply.Enabled {
 			page.Form.set("enabled", "on")
@@ -72,7 +78,7 @@ func (p *Panel) setAutoReply(r *request) error {
 		return err
 	}
 	address, path := r.autoReplyOf()
-	a := models.AutoReply{Enabled: f.on("enabled"), Subject: f.text("subject"), Body: f.raw("body"),
+	a := models.AutoReply{Enabled: f.on("enabled"), Subject: f.text("subject"), Body: f.raw("body"), Outside: f.raw("outside"),
 		StartsAt: r.typedMoment(f, "starts", false), EndsAt: r.typedMoment(f, "ends", true)}
 	if f.failed() {
 		return p.autoReplyPage(r, f)
@@ -84,6 +90,23 @@ func (p *Panel) setAutoReply(r *request) error {
 		return p.autoReplyPage(r, f)
 	}
 	r.notify("autoreply.saved")
+	return r.redirect(path)
+}
+
+// sendAutoReply puts the saved texts into the mailbox.
+func (p *Panel) sendAutoReply(r *request) error {
+	address, path := r.autoReplyOf()
+	n, err := p.Service.SendAutoReply(r.ctx(), r.viewer, address, r.lang.Code)
+	switch {
+	case models.Is(err, models.Invalid): // the text was removed meanwhile
+		r.warn("autoreply.preview.none")
+	case err != nil:
+		return err
+	case n > 1:
+		r.notify("autoreply.sent.both", "address", unicodeAddress(address))
+	default:
+		r.notify("autoreply.sent", "address", unicodeAddress(address))
+	}
 	return r.redirect(path)
 }
 

@@ -94,6 +94,38 @@ func TestMailboxSettings(t *testing.T) {
 	}
 }
 
+func TestAutoReplyPage(t *testing.T) {
+	f := newFixture(t)
+	f.owner("Example", ownerEmail, "example.com")
+	for path, b := range map[string]*browser{
+		"/mailboxes/info@example.com/autoreply": f.browser().login(ownerEmail, ownerPassword),
+		"/autoreply":                            f.browser().login("info@example.com", mailboxPassword),
+	} {
+		f.mail.sent = nil
+		if err := f.service.SetAutoReply(t.Context(), service.Console(), "info@example.com", models.AutoReply{}); err != nil {
+			t.Fatal(err)
+		}
+		b.get(path).hasNot(t, `id="test-autoreply"`, `id="preview-outside"`)
+		b.follow(path+"/test").has(t, "Write a text")
+		b.follow(path, "body", "back on Monday").hasNot(t, `id="preview-outside"`)
+		b.follow(path+"/test").has(t, "The auto-reply lies in")
+		long := strings.Repeat("می\u200c", models.MaxAutoReply/3)
+		a := b.follow(path, "body", long, "outside", long)
+		a.has(t, `id="preview-outside"`)
+		if !strings.Contains(a.body, ">\n"+long+"</textarea>") {
+			t.Error("not in the form")
+		}
+		if a := b.post(path, "enabled", "on", "outside", "only <this>"); a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "only &lt;this&gt;</textarea>") {
+			t.Error(a.code, mainOf(a.body))
+		}
+		b.follow(path, "body", "back on Monday", "outside", "call the office").has(t, "call the office</div>")
+		b.follow(path+"/test").has(t, "Both texts of the auto-reply lie in")
+		if !slices.Equal(f.mail.sent, []string{"info@example.com en: back on Monday", "info@example.com en: back on Monday", "info@example.com en: call the office"}) {
+			t.Fatal(f.mail.sent)
+		}
+	}
+}
+
 func TestWhatAnAdministratorSwitchedOffStaysOff(t *testing.T) {
 	f := newFixture(t)
 	f.owner("Example", ownerEmail, "example.com")

@@ -31,7 +31,7 @@ func filled(t *testing.T) (f *fixture, customer models.ID) {
 	f.lead("sara@example.com", "sales@example.com")
 	f.outside("sara@example.com", "sales@example.com")
 	must(f.service.EditAlias(ctx, console, "sales@example.com", service.AliasChange{Kind: models.AliasGroup, Name: "<b>Sales</b>", Targets: []string{"sara, info, out@elsewhere.example"}}))
-	must(f.service.SetAutoReply(ctx, console, "sara@example.com", models.AutoReply{Enabled: true, Subject: "<i>Away</i>", Body: "<script>x</script>\nback on Monday", StartsAt: models.At(f.clock()) + 1, EndsAt: models.At(f.clock().AddDate(0, 0, 3))}))
+	must(f.service.SetAutoReply(ctx, console, "sara@example.com", models.AutoReply{Enabled: true, Subject: "<i>Away</i>", Body: "<script>x</script>\nback on Monday", Outside: "<script>y</script>", StartsAt: models.At(f.clock()) + 1, EndsAt: models.At(f.clock().AddDate(0, 0, 3))}))
 	must(f.service.HoldSending(ctx, console, "info@example.com", "<u>spam</u>"))
 	must(f.service.SetRelay(ctx, console, service.NewRelay{Owner: "example.com", Host: "smtp.example", Security: models.RelayTLS}))
 	_, err := f.service.AddDomain(ctx, console, service.NewDomain{Name: "example.net", CustomerID: customer})

@@ -74,6 +74,13 @@ func (m *mail) SendTest(_ context.Context, box *models.Mailbox, lang string) err
 	return nil
 }
 
+func (m *mail) SendAutoReply(_ context.Context, box *models.Mailbox, a *models.AutoReply, inside bool, lang string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sent = append(m.sent, box.Address+" "+lang+": "+a.Text(inside))
+	return nil
+}
+
 // noBlobs stands for the store of messages.
 type noBlobs struct{}
 

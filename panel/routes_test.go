@@ -206,6 +206,11 @@ func (f *fixture) ready(r route, t thing) thing {
 	if strings.HasSuffix(r.path, "/ask") {
 		f.outside(t.address, t.alias)
 	}
+	if strings.HasSuffix(r.path, "/autoreply/test") {
+		if err := f.service.SetAutoReply(f.t.Context(), service.Console(), t.address, models.AutoReply{Body: "away"}); err != nil {
+			f.t.Fatal(err)
+		}
+	}
 	if inBin(r.path) {
 		if err := f.service.DeleteMailbox(f.t.Context(), service.Console(), t.address); err != nil {
 			f.t.Fatal(err)

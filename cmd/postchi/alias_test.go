@@ -88,6 +88,10 @@ func sendingCommands(t *testing.T, in *instance) {
 	if reply.State != models.AutoReplyOn || reply.Body != "back on Monday" || reply.EndsAt.Time().Year() != 2120 {
 		t.Errorf("%+v", reply)
 	}
+	if in.must(&reply, "", "mailbox", "autoreply", sara, "--outside", "call the office"); reply.Outside != "call the office" || reply.Body != "back on Monday" {
+		t.Errorf("%+v", reply)
+	}
+	in.repliesToItself(t, sara)
 	if in.must(&reply, "", "mailbox", "autoreply", sara, "--off"); reply.State != models.AutoReplyOff {
 		t.Errorf("%+v", reply)
 	}
@@ -121,6 +125,24 @@ func sendingCommands(t *testing.T, in *instance) {
 		t.Error(out)
 	}
 	in.must(nil, "", "relay", "rm", "server")
+}
+
+// repliesToItself presses the button of the auto-reply's page as the owner of a mailbox: each text
+// arrives as a sender gets it.
+func (in *instance) repliesToItself(t *testing.T, mailbox string) {
+	t.Helper()
+	v := in.visitor(t).login(mailbox, testPassword)
+	v.get("/autoreply")
+	if a := v.post("/autoreply/test"); a.status != http.StatusSeeOther || a.location != "/autoreply" {
+		t.Fatalf("%d %s", a.status, a.location)
+	}
+	const subject = "Re: the subject of the message"
+	for _, text := range []string{"back on Monday", "call the office"} {
+		m := in.arrival(t, mailbox, "From: <"+mailbox+">\r\n", "Auto-Submitted: auto-replied\r\n", base64.StdEncoding.EncodeToString([]byte(text+"\r\n")))
+		if !strings.Contains(string(m), "Subject: "+subject+"\r\n") || textOf(t, m) != text+"\r\n" {
+			t.Errorf("%s", m)
+		}
+	}
 }
 
 // submits sends a message through the submission port.

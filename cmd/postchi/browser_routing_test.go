@@ -26,7 +26,7 @@ func (h *house) routing() {
 	add("gone", models.AliasPlain, "", "out@elsewhere.example")
 	h.must(h.b.service.SetForward(ctx, me, "sara@example.com", []string{"omid", "sara.ahmadi@elsewhere.example"}, true))
 	h.must(h.b.service.SetAutoReply(ctx, me, "sara@example.com", models.AutoReply{Enabled: true, Subject: "در مرخصی هستم",
-		Body: "سلام،\nتا پایان هفته در دسترس نیستم. برای کارهای فوری به info@example.com بنویسید.\n\nسارا", EndsAt: models.At(time.Now().AddDate(0, 0, 6))}))
+		Body: "سلام،\nتا پایان هفته در دسترس نیستم. برای کارهای فوری به info@example.com بنویسید.\n\nسارا", Outside: "Thank you for your message. I am back next week.\n\nSara Ahmadi", EndsAt: models.At(time.Now().AddDate(0, 0, 6))}))
 	h.must(h.b.service.HoldSending(ctx, me, "parisa@example.com", "300 of 310 messages came back"))
 	h.must(h.b.service.SetRelay(ctx, me, service.NewRelay{Host: "smtp.relay.example", Security: models.RelayStartTLS, Username: "postchi", Password: "relay-password-of-the-house"}))
 	h.must(h.b.service.SetRelay(ctx, me, service.NewRelay{Owner: "example.net", Host: "192.0.2.25", Security: models.RelayNone, Clear: true}))

@@ -67,7 +67,7 @@ func (c *cli) mailboxRelease() *cobra.Command {
 }
 
 func (c *cli) mailboxAutoReply() *cobra.Command {
-	var subject, text, from, until string
+	var subject, text, outside, from, until string
 	var stdin, off bool
 	var cmd *cobra.Command
 	cmd = c.onMailbox("autoreply ADDRESS", "Show or set what a mailbox answers by itself", func(ctx context.Context, b *base, v service.Viewer, address string) error {
@@ -79,6 +79,7 @@ func (c *cli) mailboxAutoReply() *cobra.Command {
 		for name, set := range map[string]func() error{
 			"subject": func() error { a.Subject = subject; return nil },
 			"text":    func() error { a.Body, a.Enabled = text, true; return nil },
+			"outside": func() error { a.Outside = outside; return nil },
 			"from":    func() (err error) { a.StartsAt, err = dayFlag("from", from, false); return err },
 			"until":   func() (err error) { a.EndsAt, err = dayFlag("until", until, true); return err },
 		} {
@@ -112,6 +113,7 @@ func (c *cli) mailboxAutoReply() *cobra.Command {
 	cmd.Flags().StringVar(&subject, "subject", "", "subject of the reply; empty = Re: and that of the message")
 	cmd.Flags().StringVar(&text, "text", "", "text of the reply; switches it on")
 	cmd.Flags().BoolVar(&stdin, "text-stdin", false, "read the text from standard input; switches it on")
+	cmd.Flags().StringVar(&outside, "outside", "", "text for senders in none of the customer's domains; empty = the same for everybody")
 	cmd.Flags().StringVar(&from, "from", "", `first day, like 2026-11-23, 1405/9/2 or "2026-11-23 08:30"; empty = at once`)
 	cmd.Flags().StringVar(&until, "until", "", "last day; empty = until it is switched off")
 	cmd.Flags().BoolVar(&off, "off", false, "switch it off")
@@ -132,6 +134,9 @@ func printAutoReply(w io.Writer, a *service.AutoReplyView) {
 	}
 	if a.Body != "" {
 		fmt.Fprintf(w, "\n%s\n", a.Body)
+	}
+	if a.Outside != "" {
+		fmt.Fprintf(w, "\nTo senders outside:\n\n%s\n", a.Outside)
 	}
 }
 

@@ -77,7 +77,7 @@ func adminRoute(r *echo.Route) bool {
 
 // ownersRoute says which are for the owners of mailboxes too, or for them alone.
 func ownersRoute(r *echo.Route) bool {
-	return r.Path == "/" || r.Path == "/help" || strings.HasPrefix(r.Path, "/account") || strings.HasPrefix(r.Path, "/delivery") || r.Path == "/autoreply"
+	return r.Path == "/" || r.Path == "/help" || strings.HasPrefix(r.Path, "/account") || strings.HasPrefix(r.Path, "/delivery") || strings.HasPrefix(r.Path, "/autoreply")
 }
 
 // names reports whether a route's request names a thing, in its path or its form.
@@ -179,6 +179,11 @@ func (w *tenants) thing(r *echo.Route) thing {
 	if strings.HasSuffix(r.Path, "/ask") {
 		w.b.outside(w, o)
 	}
+	if strings.HasSuffix(r.Path, "/autoreply/test") {
+		if err := w.b.service.SetAutoReply(context.Background(), service.Console(), o.address, models.AutoReply{Body: "away"}); err != nil {
+			w.Fatal(err)
+		}
+	}
 	if strings.HasSuffix(r.Path, "/restore") || strings.HasSuffix(r.Path, "/purge") {
 		if err := w.b.service.DeleteMailbox(context.Background(), service.Console(), o.address); err != nil {
 			w.Fatal(err)
@@ -270,7 +275,7 @@ func (w *tenants) unnamed(r *echo.Route) {
 	o := w.b.newThing(w, w.example, 2000+w.count)
 	w.count++
 	w.boxOwner(r)
-	if r.Path == "/autoreply" { // a mailbox owner's own
+	if strings.HasPrefix(r.Path, "/autoreply") { // a mailbox owner's own
 		for who, v := range map[string]*visitor{"an administrator": w.admin, "a customer's user": w.owner} {
 			if a := v.walk(r, o, w.count); a.status != http.StatusNotFound {
 				w.Errorf("%s %s as %s: %d", r.Method, r.Path, who, a.status)

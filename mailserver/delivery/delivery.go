@@ -49,9 +49,11 @@ type Records interface {
 	// Suppressed reports whether an address has refused a mailbox's mail for good.
 	Suppressed(ctx context.Context, mailbox models.ID, address string) (bool, error)
 
-	// Answering is a mailbox's auto-reply; Answered reports whether a sender got it after a
-	// moment; TakeReply is true for the one who may answer him, part of the transaction of ctx.
+	// Answering is a mailbox's auto-reply; Inside reports whether a domain is an active one of a
+	// customer; Answered reports whether a sender got the auto-reply after a moment; TakeReply is
+	// true for the one who may answer him, part of the transaction of ctx.
 	Answering(ctx context.Context, mailbox models.ID) (*models.AutoReply, error)
+	Inside(ctx context.Context, customer models.ID, domain string) (bool, error)
 	Answered(ctx context.Context, mailbox models.ID, sender string, after models.Micros) (bool, error)
 	TakeReply(ctx context.Context, mailbox models.ID, sender string, now, notAfter models.Micros) (bool, error)
 }

@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -63,7 +65,7 @@ const question = "From: Bob <bob@there.test>\r\nTo: sara@example.com\r\nMessage-
 func (w *world) autoReply(local string, set string) {
 	w.t.Helper()
 	id := w.account(local).ID
-	w.exec("INSERT INTO auto_replies (mailbox_id, enabled, body, updated_at) VALUES (?, 1, ?, 1)", id, "من نیستم.\nSara")
+	w.exec("INSERT INTO auto_replies (mailbox_id, enabled, body, outside, updated_at) VALUES (?, 1, ?, '', 1)", id, "من نیستم.\nSara")
 	if set != "" {
 		w.exec("UPDATE auto_replies SET "+set+" WHERE mailbox_id = ?", id)
 	}
@@ -148,6 +150,52 @@ func TestAutoReplies(t *testing.T) {
 				t.Errorf("%s: %d answers", set, n)
 			}
 			w.exec("UPDATE auto_replies SET enabled = 1, starts_at = 0, ends_at = 0")
+		}
+	})
+}
+
+// Who writes from a domain of the same customer gets the one text, everybody else the other.
+func TestAutoRepliesToPeopleOutside(t *testing.T) {
+	eachWorld(t, models.SendingLimits{}, func(t *testing.T, w *world) {
+		example := w.domain
+		w.another("neighbour.test")
+		w.mailbox("bob")
+		w.domain = example
+		for name, state := range map[string]models.DomainState{"second.test": models.DomainActive, "claimed.test": models.DomainPending} {
+			d := &models.Domain{ID: w.store.NewID(), CustomerID: example.CustomerID, Name: name, State: state, DMARCObey: models.DMARCObeyAll}
+			if state == models.DomainActive {
+				d.ActiveName = &d.Name
+			}
+			w.ok(w.store.InsertDomain(w.ctx, d))
+		}
+		w.autoReply("sara", "body = 'call my room', outside = 'call the office'")
+		ask := func(from string) string {
+			t.Helper()
+			w.ok(w.send(from, question, "sara@example.com"))
+			w.later()
+			var b models.ID
+			w.ok(w.DB.SQL().QueryRowContext(w.ctx, "SELECT MAX(id) FROM blobs").Scan(&b))
+			r, err := w.Blobs.Open(w.ctx, b)
+			w.ok(err)
+			defer r.Close()
+			all, err := io.ReadAll(r)
+			w.ok(err)
+			_, body, _ := strings.Cut(string(all), "\r\n\r\n")
+			text, err := base64.StdEncoding.DecodeString(strings.TrimSpace(body))
+			w.ok(err)
+			return strings.TrimSpace(string(text))
+		}
+		for _, c := range [][2]string{
+			{"omid@example.com", "call my room"}, {"bob@neighbour.test", "call the office"}, {"x@sub.example.com", "call the office"},
+			{"y@claimed.test", "call the office"}, {"eve@there.test", "call the office"},
+		} {
+			if got := ask(c[0]); got != c[1] {
+				t.Errorf("%s got %q", c[0], got)
+			}
+		}
+		w.exec("UPDATE auto_replies SET outside = ''")
+		if got := ask("fay@there.test"); got != "call my room" {
+			t.Errorf("everybody gets %q", got)
 		}
 	})
 }

@@ -116,6 +116,16 @@ func (a *answers) names(r *models.Recipient) bool {
 	return false
 }
 
+// Answer is what a mailbox answers, by itself, to a message about a subject from a sender inside
+// its customer's domains or outside. InReplyTo, Hostname and At are the caller's to set.
+func Answer(reply *models.AutoReply, inside bool, mailbox, sender, subject string) Draft {
+	d := Draft{From: "<" + mailbox + ">", To: "<" + sender + ">", Subject: reply.Subject, Text: reply.Text(inside), Submitted: "auto-replied"}
+	if d.Subject == "" {
+		d.Subject = "Re: " + subject
+	}
+	return d
+}
+
 // errAnswered undoes an answer that somebody else has given meanwhile.
 var errAnswered = models.Errorf(models.Conflict, "exists", "The sender has been answered already.")
 
@@ -137,16 +147,16 @@ func (a *answers) answer(ctx context.Context, r *models.Recipient) error {
 	if err != nil {
 		return err
 	}
-	subject := reply.Subject
-	if subject == "" {
-		subject = "Re: " + a.subject
+	inside := false
+	if reply.Outside != "" { // else all get the same, and nothing has to be asked
+		if inside, err = records.Inside(ctx, r.CustomerID, a.sender.Domain); err != nil {
+			return err
+		}
 	}
-	message := Compose(Draft{
-		From: "<" + r.Mailbox + ">", To: "<" + a.sender.String() + ">", Subject: subject, Text: reply.Body, InReplyTo: a.id, Submitted: "auto-replied",
-		Hostname: d.config.Hostname, At: d.config.Now(),
-	})
+	draft := Answer(reply, inside, r.Mailbox, a.sender.String(), a.subject)
+	draft.InReplyTo, draft.Hostname, draft.At = a.id, d.config.Hostname, d.config.Now()
 	err = d.Post(ctx, Letter{
-		Kind: models.QueueNotice, To: a.sender.String(), Body: message, Language: r.Language, CustomerID: r.CustomerID, MailboxID: r.MailboxID, DomainID: r.DomainID,
+		Kind: models.QueueNotice, To: a.sender.String(), Body: Compose(draft), Language: r.Language, CustomerID: r.CustomerID, MailboxID: r.MailboxID, DomainID: r.DomainID,
 		Held: account.Held, EnvelopeID: a.envelope,
 		Also: func(ctx context.Context, _ *db.Tx) error {
 			first, err := records.TakeReply(ctx, r.MailboxID, to, now, before)
@@ -162,7 +172,7 @@ func (a *answers) answer(ctx context.Context, r *models.Recipient) error {
 	case err == nil:
 		d.event(models.Event{
 			At: now, Kind: models.EventReplied, CustomerID: r.CustomerID, MailboxID: r.MailboxID, EnvelopeID: a.envelope, Direction: "out",
-			Sender: r.Mailbox, Recipient: a.sender.String(), Subject: oneLine(subject), Words: "replied",
+			Sender: r.Mailbox, Recipient: a.sender.String(), Subject: oneLine(draft.Subject), Words: "replied",
 		})
 	}
 	return err

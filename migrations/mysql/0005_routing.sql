@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS auto_replies (
     enabled    TINYINT NOT NULL DEFAULT 0,
     subject    VARCHAR(255) NOT NULL DEFAULT '',
     body       TEXT NOT NULL,
+    outside    TEXT NOT NULL,
     starts_at  BIGINT NOT NULL DEFAULT 0,
     ends_at    BIGINT NOT NULL DEFAULT 0,
     answered   BIGINT NOT NULL DEFAULT 0,

@@ -46,6 +46,7 @@ CREATE TABLE auto_replies (
     enabled    INTEGER NOT NULL DEFAULT 0,
     subject    TEXT NOT NULL DEFAULT '',
     body       TEXT NOT NULL,
+    outside    TEXT NOT NULL,
     starts_at  INTEGER NOT NULL DEFAULT 0,
     ends_at    INTEGER NOT NULL DEFAULT 0,
     answered   INTEGER NOT NULL DEFAULT 0,

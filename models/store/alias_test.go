@@ -117,7 +117,7 @@ func TestAutoReplyIsOneOfAMailbox(t *testing.T) {
 		if _, err := f.AutoReply(f.ctx, sara.ID); !models.Is(err, models.NotFound) {
 			t.Errorf("%v", err)
 		}
-		a := &models.AutoReply{MailboxID: sara.ID, Enabled: true, Subject: "Away", Body: "until\nMonday", StartsAt: 5, EndsAt: 9, UpdatedAt: 1}
+		a := &models.AutoReply{MailboxID: sara.ID, Enabled: true, Subject: "Away", Body: "until\nMonday", Outside: "away", StartsAt: 5, EndsAt: 9, UpdatedAt: 1}
 		f.ok(f.SaveAutoReply(f.ctx, a, false))
 		f.ok(f.d.Write(f.ctx, func(ctx context.Context, tx *db.Tx) error {
 			for _, q := range []string{"UPDATE auto_replies SET answered = 7", "INSERT INTO auto_replied (mailbox_id, sender, at) VALUES (" + sara.ID.String() + ", 'x@x.example', 1)"} {
@@ -129,7 +129,7 @@ func TestAutoReplyIsOneOfAMailbox(t *testing.T) {
 		}))
 		a.Body = "until Tuesday"
 		f.ok(f.SaveAutoReply(f.ctx, a, false))
-		if got, err := f.AutoReply(f.ctx, sara.ID); err != nil || got.Answered != 7 || got.Body != a.Body || got.EndsAt != 9 {
+		if got, err := f.AutoReply(f.ctx, sara.ID); err != nil || got.Answered != 7 || got.Body != a.Body || got.Outside != "away" || got.EndsAt != 9 {
 			t.Errorf("%+v %v", got, err)
 		}
 		f.ok(f.SaveAutoReply(f.ctx, a, true))

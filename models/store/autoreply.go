@@ -18,8 +18,8 @@ func (s *Store) AutoReply(ctx context.Context, mailbox models.ID) (*models.AutoR
 // answered so far are counted anew.
 func (s *Store) SaveAutoReply(ctx context.Context, a *models.AutoReply, forget bool) error {
 	return s.d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		columns := []string{"enabled", "subject", "body", "starts_at", "ends_at", "updated_at"}
-		args := []any{a.MailboxID, a.Enabled, a.Subject, a.Body, a.StartsAt, a.EndsAt, a.UpdatedAt}
+		columns := []string{"enabled", "subject", "body", "outside", "starts_at", "ends_at", "updated_at"}
+		args := []any{a.MailboxID, a.Enabled, a.Subject, a.Body, a.Outside, a.StartsAt, a.EndsAt, a.UpdatedAt}
 		if forget {
 			columns, args = append(columns, "answered"), append(args, 0)
 		}

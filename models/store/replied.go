@@ -12,9 +12,18 @@ import (
 // Answering returns the auto-reply of a mailbox; NotFound if it has none.
 func (s *Store) Answering(ctx context.Context, mailbox models.ID) (*models.AutoReply, error) {
 	a := models.AutoReply{MailboxID: mailbox}
-	err := s.row(ctx, "SELECT enabled, subject, body, starts_at, ends_at FROM auto_replies WHERE mailbox_id = ?", []any{mailbox},
-		&a.Enabled, &a.Subject, &a.Body, &a.StartsAt, &a.EndsAt)
+	err := s.row(ctx, "SELECT enabled, subject, body, outside, starts_at, ends_at FROM auto_replies WHERE mailbox_id = ?", []any{mailbox},
+		&a.Enabled, &a.Subject, &a.Body, &a.Outside, &a.StartsAt, &a.EndsAt)
 	return found("auto-reply", &a, err)
+}
+
+// Inside reports whether a normalized domain is an active one of a customer.
+func (s *Store) Inside(ctx context.Context, customer models.ID, domain string) (bool, error) {
+	d, err := s.served(ctx, "active_name = ?", domain)
+	if models.Is(err, models.NotFound) {
+		return false, nil
+	}
+	return err == nil && d.customer == customer, err
 }
 
 // Answered reports whether a mailbox has answered a sender after a moment.

@@ -76,6 +76,14 @@ func (s *Service) SendTest(ctx context.Context, v Viewer, addr, language string)
 	if err != nil {
 		return err
 	}
+	if err := s.mayTest(ctx, row); err != nil {
+		return err
+	}
+	return s.config.Sender.SendTest(ctx, &row.Mailbox, language)
+}
+
+// mayTest reports why the server cannot put messages of its own into a mailbox now.
+func (s *Service) mayTest(ctx context.Context, row *models.MailboxRow) error {
 	if row.InBin() {
 		return notFound()
 	}
@@ -89,7 +97,7 @@ func (s *Service) SendTest(ctx context.Context, v Viewer, addr, language string)
 	if s.config.Sender == nil {
 		return models.Errorf(models.Unavailable, "unavailable", "Test messages cannot be sent now.")
 	}
-	return s.config.Sender.SendTest(ctx, &row.Mailbox, language)
+	return nil
 }
 
 // Recount compares the counters of a mailbox with its messages and with fix mends them.

@@ -447,6 +447,29 @@ func TestAutoReply(t *testing.T) {
 	})
 }
 
+func TestAutoReplyIsSentToItself(t *testing.T) {
+	each(t, func(t *testing.T, s *site) {
+		s.addMailbox("sara@example.com")
+		sara := s.ownerOf("sara@example.com")
+		send := func(want ...string) {
+			t.Helper()
+			s.sender.sent = nil
+			n, err := s.SendAutoReply(s.ctx, sara, "sara@example.com", "fa")
+			if err != nil || n != int64(len(want)) || !slices.Equal(s.sender.sent, want) {
+				t.Errorf("%d %v %q", n, err, s.sender.sent)
+			}
+		}
+		_, err := s.SendAutoReply(s.ctx, sara, "sara@example.com", "fa")
+		s.want(err, models.Invalid, "autoreply.empty")
+		s.want(s.SetAutoReply(s.ctx, sara, "sara@example.com", models.AutoReply{Enabled: true, Outside: "only this"}), models.Invalid, "autoreply.empty")
+		s.want(s.SetAutoReply(s.ctx, sara, "sara@example.com", models.AutoReply{Body: "x", Outside: strings.Repeat("x", 5001)}), models.Invalid, "text.long")
+		s.ok(s.SetAutoReply(s.ctx, sara, "sara@example.com", models.AutoReply{Body: "back on Monday"}))
+		send("sara@example.com fa: back on Monday")
+		s.ok(s.SetAutoReply(s.ctx, sara, "sara@example.com", models.AutoReply{Body: "back on Monday", Outside: " away\r\nfor now "}))
+		send("sara@example.com fa: back on Monday", "sara@example.com fa: away\nfor now")
+	})
+}
+
 // fakeQueue notes what is asked of the queue.
 type fakeQueue struct {
 	Queue

@@ -29,6 +29,35 @@ func (s *Service) AutoReply(ctx context.Context, v Viewer, addr string) (*AutoRe
 	return &AutoReplyView{AutoReply: *a, State: a.State(s.now())}, nil
 }
 
+// SendAutoReply puts each text that a mailbox has to answer with into the mailbox, as a sender gets
+// it, and returns how many; whether it is switched on does not matter. Invalid autoreply.empty if
+// there is none, else as SendTest.
+func (s *Service) SendAutoReply(ctx context.Context, v Viewer, addr, language string) (int64, error) {
+	row, err := s.findMailbox(ctx, v, manageOwn, addr)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.mayTest(ctx, row); err != nil {
+		return 0, err
+	}
+	a, err := s.store.AutoReply(ctx, row.ID)
+	switch {
+	case models.Is(err, models.NotFound) || err == nil && a.Body == "":
+		return 0, models.Errorf(models.Invalid, "autoreply.empty", "The text of the reply is missing.").On("body")
+	case err != nil:
+		return 0, err
+	}
+	if err := s.config.Sender.SendAutoReply(ctx, &row.Mailbox, a, true, language); err != nil || a.Outside == "" {
+		return 1, err
+	}
+	return 2, s.config.Sender.SendAutoReply(ctx, &row.Mailbox, a, false, language)
+}
+
+// replyText is a typed text as it is kept.
+func replyText(s string) string {
+	return strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n"))
+}
+
 // SetAutoReply sets what a mailbox answers by itself. When it is switched on, the people it has
 // answered before are answered again and counted anew. Invalid as AutoReply.Validate;
 // Conflict mailbox.in_bin.
@@ -39,7 +68,7 @@ func (s *Service) SetAutoReply(ctx context.Context, v Viewer, addr string, a mod
 	}
 	a.MailboxID, a.UpdatedAt = row.ID, s.now()
 	a.Subject = strings.TrimSpace(a.Subject)
-	a.Body = strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(a.Body, "\r\n", "\n"), "\r", "\n"))
+	a.Body, a.Outside = replyText(a.Body), replyText(a.Outside)
 	if err := a.Validate(); err != nil {
 		return err
 	}

@@ -185,6 +185,9 @@ var calls = map[string]call{
 	"SetAutoReply": {as: "owner", run: func(s *site, v Viewer) (any, error) {
 		return none(s.SetAutoReply(s.ctx, v, "sara@example.com", models.AutoReply{Enabled: true, Body: "away"}))
 	}},
+	"SendAutoReply": {as: "owner", run: func(s *site, v Viewer) (any, error) {
+		return none2(s.SendAutoReply(s.ctx, v, "sara@example.com", "en"))
+	}},
 	"HoldSending":    {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.HoldSending(s.ctx, v, "sara@example.com", "x")) }},
 	"ReleaseSending": {as: "owner", run: func(s *site, v Viewer) (any, error) { return none(s.ReleaseSending(s.ctx, v, "sara@example.com")) }},
 	"Suppressions": {as: "owner", run: func(s *site, v Viewer) (any, error) {
@@ -246,6 +249,7 @@ func (s *site) fill() *site {
 	s.ok(err)
 	s.ok(s.SetForward(s.ctx, s.owner, "neighbour@example.com", []string{"out@elsewhere.example"}, true))
 	s.ok(s.SetRelay(s.ctx, s.admin, NewRelay{Owner: "sara@example.com", Host: "smtp.example", Security: models.RelayTLS}))
+	s.ok(s.SetAutoReply(s.ctx, s.owner, "sara@example.com", models.AutoReply{Body: "away"}))
 	neighbour, err := s.Mailbox(s.ctx, s.admin, "neighbour@example.com")
 	s.ok(err)
 	s.suppress(&neighbour.Mailbox, "no@elsewhere.example")

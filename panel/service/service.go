@@ -33,7 +33,7 @@ type (
 type Config struct {
 	Store    Store
 	Mail     Mail
-	Sender   TestSender // nil: SendTest answers Unavailable
+	Sender   TestSender // nil: SendTest and SendAutoReply answer Unavailable
 	Keys     Keys       // nil: domains get no DKIM keys
 	DNS      DNS        // nil: DNS and CheckDNS answer Unavailable
 	Sessions Sessions   // nil: there are no connections here
@@ -153,9 +153,11 @@ type Mail interface {
 	Recount(ctx context.Context, mailbox models.ID, fix bool) (models.Drift, error)
 }
 
-// TestSender puts a test message into a mailbox, in a language of the panel.
+// TestSender puts a test message into a mailbox, or what the mailbox answers by itself to senders
+// inside its customer's domains or outside, in a language of the panel.
 type TestSender interface {
 	SendTest(ctx context.Context, mailbox *models.Mailbox, language string) error
+	SendAutoReply(ctx context.Context, mailbox *models.Mailbox, reply *models.AutoReply, inside bool, language string) error
 }
 
 // Service is the rules over the records. Safe for concurrent use.

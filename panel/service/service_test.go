@@ -58,6 +58,11 @@ func (f *fakeSender) SendTest(_ context.Context, m *models.Mailbox, language str
 	return nil
 }
 
+func (f *fakeSender) SendAutoReply(_ context.Context, m *models.Mailbox, a *models.AutoReply, inside bool, language string) error {
+	f.sent = append(f.sent, m.Address+" "+language+": "+a.Text(inside))
+	return nil
+}
+
 // site is a service with a customer "Example", its user, and the domain example.com.
 type site struct {
 	*Service
