@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -296,6 +297,24 @@ func (c *client) want(command, tagged string, untagged ...string) {
 	}
 	if strings.Join(got, "\n") != strings.Join(untagged, "\n") {
 		c.t.Fatalf("%s:\n%s\nwant\n%s", command, strings.Join(got, "\n"), strings.Join(untagged, "\n"))
+	}
+}
+
+// wantSoon is want for a command whose answer ends with what another session did a moment ago: it
+// is given again until that has come round.
+func (c *client) wantSoon(told []string, command, tagged string, untagged ...string) {
+	c.t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		got, last := c.do(command)
+		if !strings.HasPrefix(last, tagged) {
+			c.t.Fatalf("%s: %q, want %q", command, last, tagged)
+		}
+		switch all := strings.Join(got, "\n"); {
+		case all == strings.Join(slices.Concat(untagged, told), "\n"):
+			return
+		case all != strings.Join(untagged, "\n") || time.Now().After(end):
+			c.t.Fatalf("%s:\n%s\nwant\n%s\n%s", command, all, strings.Join(untagged, "\n"), strings.Join(told, "\n"))
+		}
 	}
 }
 

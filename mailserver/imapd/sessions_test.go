@@ -87,7 +87,7 @@ func TestNumbersStayTrue(t *testing.T) {
 	a.want("SEARCH ALL", "OK", "* SEARCH 1 3 4")
 	a.want(`STORE 3 +FLAGS (\Flagged)`, "OK", `* 3 FETCH (FLAGS (\Flagged \Recent))`)
 	h.Deliver(t, []byte(first), m.ID)
-	a.want("STORE 4 -FLAGS.SILENT (x)", "OK", "* 5 EXISTS", "* 5 RECENT")
+	a.wantSoon([]string{"* 5 EXISTS", "* 5 RECENT"}, "STORE 4 -FLAGS.SILENT (x)", "OK")
 	b.want("NOOP", "OK", "* 4 EXISTS", "* 1 RECENT", `* 2 FETCH (FLAGS (\Flagged))`)
 	a.want("NOOP", "OK", "* 2 EXPUNGE")
 	a.want("FETCH 2:* (UID)", "OK", "* 2 FETCH (UID 3)", "* 3 FETCH (UID 4)", "* 4 FETCH (UID 5)")
@@ -98,7 +98,7 @@ func TestNumbersStayTrue(t *testing.T) {
 	b.ok(`UID STORE 1,4 +FLAGS.SILENT (\Deleted)`)
 	b.ok("EXPUNGE")
 	h.Deliver(t, []byte(first), m.ID)
-	c.want("FETCH 1:4 (UID)", "NO [EXPUNGEISSUED]", "* 2 FETCH (UID 3)", "* 4 FETCH (UID 5)", "* 5 EXISTS", "* 2 RECENT")
+	c.wantSoon([]string{"* 5 EXISTS", "* 2 RECENT"}, "FETCH 1:4 (UID)", "NO [EXPUNGEISSUED]", "* 2 FETCH (UID 3)", "* 4 FETCH (UID 5)")
 	c.want("CHECK", "OK", "* 1 EXPUNGE", "* 2 EXPUNGE")
 	c.want(`STORE 1 FLAGS (\Seen)`, "NO [READ-ONLY]")
 }
