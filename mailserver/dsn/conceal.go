@@ -28,12 +28,11 @@ func (p *Recipient) concealed() *Recipient {
 	}
 	c := *p
 	c.Address, c.Host = p.named(), ""
-	secrets := []string{p.Address, p.Address[strings.LastIndexByte(p.Address, '@')+1:]}
-	if p.Host != "" {
-		secrets = append(secrets, p.Host)
-	}
-	for i := range secrets {
-		secrets[i] = regexp.QuoteMeta(secrets[i])
+	var secrets []string
+	for _, s := range []string{p.Address, p.Address[strings.LastIndexByte(p.Address, '@')+1:], p.Host} {
+		if s = strings.ToValidUTF8(s, ""); s != "" { // a pattern must be UTF-8
+			secrets = append(secrets, regexp.QuoteMeta(s))
+		}
 	}
 	c.Text = regexp.MustCompile("(?i)"+strings.Join(secrets, "|")).ReplaceAllStringFunc(p.Text, func(said string) string {
 		if strings.EqualFold(said, p.Address) {

@@ -198,6 +198,10 @@ func TestLedOn(t *testing.T) {
 	if got := near.concealed().Text; got != "info@a.y.test at ..." {
 		t.Error(got)
 	}
+	odd := Recipient{Address: "x\xff@y.test", Original: "rfc822;info@a.test", Host: "\xfe", Text: "no \xff at y.test"}
+	if got := odd.concealed().Text; got != "no \xff at ..." {
+		t.Errorf("%q", got)
+	}
 	if plain := (&Recipient{Address: "x@y.test", Original: "rfc822;X@y.test", Host: "mx.y.test"}); plain.concealed() != plain {
 		t.Error("concealed from who wrote to it")
 	}

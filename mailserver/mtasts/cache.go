@@ -102,14 +102,15 @@ func (c *Cache) Find(ctx context.Context, domain string) (*Policy, error) {
 	}
 	// Callers share one look. It does not end with the one who began it: what it cannot finish would
 	// be "no policy" to the others.
-	found := c.flight.DoChan(domain, func() (any, error) {
+	found := c.flight.DoChan(domain, func() (p any, err error) {
+		defer func() {
+			if fault := recover(); fault != nil { // of ours: it ends this look, not the process
+				err = models.Unavailablef(fmt.Errorf("panic: %v", fault), "The TLS policy of %s is not known yet.", domain)
+			}
+		}()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), findTime)
 		defer cancel()
-		p, err := c.find(ctx, domain)
-		if err == nil {
-			c.remember(domain, p)
-		}
-		return p, err
+		return c.look(ctx, domain)
 	})
 	select {
 	case r := <-found:
@@ -120,6 +121,15 @@ func (c *Cache) Find(ctx context.Context, domain string) (*Policy, error) {
 	case <-ctx.Done():
 		return nil, models.Unavailablef(ctx.Err(), "The TLS policy of %s is not known yet.", domain)
 	}
+}
+
+// look finds a policy and remembers it.
+func (c *Cache) look(ctx context.Context, domain string) (*Policy, error) {
+	p, err := c.find(ctx, domain)
+	if err == nil {
+		c.remember(domain, p)
+	}
+	return p, err
 }
 
 func (c *Cache) recall(domain string) (answer, bool) {

@@ -301,3 +301,16 @@ func TestFetch(t *testing.T) {
 		t.Errorf("%d requests", w.asked-before)
 	}
 }
+
+// A fault of ours in a look is an error of that look: the process goes on, and asks again.
+func TestFindPanics(t *testing.T) {
+	c := New(Config{DB: dbtest.Open(t, dbtest.SQLite(t)), Resolver: &web{record: "v=STSv1; id=a"}})
+	c.fetch = func(context.Context, string) (*Policy, error) { panic("fault") }
+	if p, err := c.Find(context.Background(), "mx.test"); p != nil || models.KindOf(err) != models.Unavailable {
+		t.Fatalf("%v, %v", p, err)
+	}
+	c.fetch = func(context.Context, string) (*Policy, error) { return &Policy{Mode: Enforce, MaxAge: time.Hour}, nil }
+	if p, err := c.Find(context.Background(), "mx.test"); err != nil || p.ID != "a" {
+		t.Fatalf("%v, %v", p, err)
+	}
+}
