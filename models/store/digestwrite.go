@@ -44,21 +44,15 @@ func (s *Store) DigestEvents(ctx context.Context) (int64, error) {
 	return n, err
 }
 
-// querier is what digests are read by.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // digestedTo returns the last event that the digests have in order; 0 without any. All events up
 // to it are in digests.
-func digestedTo(ctx context.Context, q querier) (models.ID, error) {
+func digestedTo(ctx context.Context, q db.Querier) (models.ID, error) {
 	var upto sql.NullInt64
 	err := q.QueryRowContext(ctx, "SELECT MAX(upto) FROM event_digests").Scan(&upto)
 	return models.ID(upto.Int64), err
 }
 
-func readDigested(ctx context.Context, q querier, query string, args ...any) ([]digested, error) {
+func readDigested(ctx context.Context, q db.Querier, query string, args ...any) ([]digested, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -134,7 +128,7 @@ func (s *Store) pruneDigests(ctx context.Context, before models.Micros) (n int64
 	return n, err
 }
 
-func readIDs(ctx context.Context, q querier, query string, args ...any) (all [][4]models.ID, err error) {
+func readIDs(ctx context.Context, q db.Querier, query string, args ...any) (all [][4]models.ID, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
