@@ -213,6 +213,10 @@ func (p *Panel) act(r *request, f *form, filter models.QueueFilter, back string)
 	if err != nil {
 		return err
 	}
+	if n == 0 { // what is being tried is nobody's to take; or another person was faster
+		r.warn("queue.done.none")
+		return r.redirect(back)
+	}
 	r.notify("queue.done."+string(do), "n", r.lang.Number(n))
 	return r.redirect(back)
 }

@@ -66,3 +66,25 @@ func TestQueueSaysWhy(t *testing.T) {
 	b.post("/language", "language", "fa")
 	b.get("/queue").has(t, "نمی\u200cتوان وصل شد", "۱ نامه منتظر")
 }
+
+// TestQueueLeavesWhatIsTried says so to who would take out what is being sent at this moment.
+func TestQueueLeavesWhatIsTried(t *testing.T) {
+	f := newFixture(t)
+	f.owner("Example", ownerEmail, "example.com")
+	item := f.enqueue("info@example.com", "one", "a@gmail.com")
+	claim := func(until int64) {
+		t.Helper()
+		err := f.db.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.ExecContext(ctx, "UPDATE queue_recipients SET owner = 1, until_time = ? WHERE queue_id = ?", until, item.ID)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := f.browser().login(ownerEmail, ownerPassword)
+	claim(1 << 60)
+	b.follow("/queue/act", "action", "drop", "domain", "gmail.com").has(t, "Nothing was changed", "warn toast")
+	claim(0)
+	b.follow("/queue/act", "action", "drop", "domain", "gmail.com").has(t, " taken out of the queue.", "ok toast")
+}
