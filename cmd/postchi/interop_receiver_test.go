@@ -19,18 +19,30 @@ var cuts = []cut{
 	{bytes: 100}, {bytes: 700}, {bytes: 2200}, {bytes: 5000},
 }
 
-// TestInteropPostfixCuts cuts the connection to Postfix at every stage of a message, each then
-// being sent again: all are there, once.
-func TestInteropPostfixCuts(t *testing.T) {
+// besidePostfix makes a world of a server with the mailbox sara@one.test and a Postfix.
+func besidePostfix(t *testing.T) (*world, *instance, *postfix) {
+	t.Helper()
 	interop(t)
 	w := newWorld(t)
 	one := w.server("mx.one.test", "127.0.0.2", "sqlite")
 	one.populate("one.test", "sara")
 	w.publish(one, "one.test")
-	p := w.postfix(t)
-	c := newCutter(t, fmt.Sprintf("127.0.0.5:%d", w.port), p.addr(w))
+	return w, one, w.postfix(t)
+}
+
+// cutter stands before a Postfix, which is four.test by it.
+func (w *world) cutter(t *testing.T, p *postfix) *cutter {
+	t.Helper()
 	w.host("mx.four.test", "127.0.0.5")
 	w.dns.Set("four.test. 60 IN MX 10 mx.four.test.")
+	return newCutter(t, fmt.Sprintf("127.0.0.5:%d", w.port), p.addr(w))
+}
+
+// TestInteropPostfixCuts cuts the connection to Postfix at every stage of a message, each then
+// being sent again: all are there, once.
+func TestInteropPostfixCuts(t *testing.T) {
+	w, one, p := besidePostfix(t)
+	c := w.cutter(t, p)
 	lost := map[string]string{}
 	for i, stage := range cuts {
 		subject := fmt.Sprintf("cut-%d", i)
@@ -100,12 +112,7 @@ func (p *postfix) access(t *testing.T, stage string, answers map[string]string) 
 // TestInteropPostfixAnswers lets Postfix refuse for now, for good and slowly, at RCPT, after DATA
 // and after the message.
 func TestInteropPostfixAnswers(t *testing.T) {
-	interop(t)
-	w := newWorld(t)
-	one := w.server("mx.one.test", "127.0.0.2", "sqlite")
-	one.populate("one.test", "sara")
-	w.publish(one, "one.test")
-	p := w.postfix(t)
+	w, one, p := besidePostfix(t)
 	w.dns.Set("four.test. 60 IN MX 10 mx.three.test.")
 	stages := []string{"rcpt", "data", "end"}
 	// After the message Postfix hangs up too: its smtpd 3.7 dies of signal 11 when another message
@@ -175,15 +182,8 @@ func TestInteropPostfixAnswers(t *testing.T) {
 
 // TestInteropPostfixSlow has every answer of Postfix come late.
 func TestInteropPostfixSlow(t *testing.T) {
-	interop(t)
-	w := newWorld(t)
-	one := w.server("mx.one.test", "127.0.0.2", "sqlite")
-	one.populate("one.test", "sara")
-	w.publish(one, "one.test")
-	p := w.postfix(t)
-	c := newCutter(t, fmt.Sprintf("127.0.0.5:%d", w.port), p.addr(w))
-	w.host("mx.four.test", "127.0.0.5")
-	w.dns.Set("four.test. 60 IN MX 10 mx.four.test.")
+	w, one, p := besidePostfix(t)
+	c := w.cutter(t, p)
 	c.arm(&cut{slow: time.Second})
 	one.send(t, "sara@one.test", "late", "cut@four.test")
 	p.arrival(t, "cut", "Subject: late")

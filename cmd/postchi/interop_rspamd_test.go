@@ -89,12 +89,8 @@ func rspamdSays(t *testing.T, addr string, message []byte, sender, helo, ip stri
 
 // TestInteropRspamd lets rspamd look at what we sign, after Postfix has taken it.
 func TestInteropRspamd(t *testing.T) {
-	interop(t)
-	w := newWorld(t)
-	one := w.server("mx.one.test", "127.0.0.2", "sqlite")
-	one.populate("one.test", "sara")
-	w.publish(one, "one.test")
-	p, addr := w.postfix(t), w.rspamd(t)
+	w, one, p := besidePostfix(t)
+	addr := w.rspamd(t)
 	one.send(t, "sara@one.test", "for rspamd", "omid@three.test")
 	m := p.arrival(t, "omid", "Subject: for rspamd")
 	got := rspamdSays(t, addr, m, "sara@one.test", "mx.one.test", "127.0.0.2")
